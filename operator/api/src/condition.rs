@@ -1,0 +1,63 @@
+//! Types and reasons of `status.conditions`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The object is understood, a plugin plans for it and nothing is in the way of its runs.
+pub const READY: &str = "Ready";
+/// The schedule gives a next slot.
+pub const SCHEDULED: &str = "Scheduled";
+/// The last finished run succeeded. Unknown before the first one.
+pub const LAST_RUN_SUCCEEDED: &str = "LastRunSucceeded";
+/// A plugin serves the type. Its reason is `Fallback` where the generic plugin stands in for an unknown type.
+pub const PLUGIN_RESOLVED: &str = "PluginResolved";
+
+/// A condition's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// Not known yet.
+    Unknown,
+}
+
+impl Truth {
+    /// As written in the object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// Sets a condition. `lastTransitionTime` moves only when the status moves (Kubernetes API conventions), so that
+/// equal facts give equal bytes and nothing is written at rest.
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    (type_, truth): (&str, Truth),
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Time,
+) {
+    let old = conditions.iter().position(|condition| condition.type_ == type_);
+    let since = old
+        .and_then(|at| conditions.get(at))
+        .filter(|condition| condition.status == truth.as_str())
+        .map_or(now, |condition| condition.last_transition_time.clone());
+    let new = Condition {
+        type_: type_.to_owned(),
+        status: truth.as_str().to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since,
+    };
+    match old.and_then(|at| conditions.get_mut(at)) {
+        Some(place) => *place = new,
+        None => conditions.push(new),
+    }
+}

@@ -1,0 +1,30 @@
+//! The kinds of `db.example.io/v1alpha1`. Third parties can depend on this crate: it has types, admission rules
+//! (CEL, part of the CRD) and the words of conditions and reasons, and nothing else.
+
+pub mod backup;
+pub mod condition;
+pub mod status;
+pub mod storage;
+pub mod template;
+
+pub use backup::{DatabaseBackup, DatabaseBackupSpec};
+pub use status::DatabaseBackupStatus;
+
+/// API group of all kinds.
+pub const GROUP: &str = "db.example.io";
+/// Label and value that every object made by the operator carries.
+pub const APP_LABEL: (&str, &str) = ("app", "db-backup-operator");
+/// Label with the name of the `DatabaseBackup`.
+pub const NAME_LABEL: &str = "databasebackup.db.example.io/name";
+/// Annotation of a Job with its slot, RFC 3339.
+pub const SLOT_ANNOTATION: &str = "databasebackup.db.example.io/slot";
+/// Annotation of a Job with what started it: `schedule` or `manual`.
+pub const TRIGGER_ANNOTATION: &str = "databasebackup.db.example.io/trigger";
+/// Annotation of a manual run's Job with the token that asked for it.
+pub const TOKEN_ANNOTATION: &str = "databasebackup.db.example.io/run-now-token";
+/// Annotation of a Job: plugin `id@version`.
+pub const PLUGIN_ANNOTATION: &str = "databasebackup.db.example.io/plugin";
+/// Annotation of a Job: digest of the plugin's bytes.
+pub const PLUGIN_DIGEST_ANNOTATION: &str = "databasebackup.db.example.io/plugin-digest";
+/// Annotation with which a user asks for a run: any token that was not used before.
+pub const RUN_NOW_ANNOTATION: &str = "db.example.io/run-now";

@@ -1,0 +1,160 @@
+//! `status` of a `DatabaseBackup`: what happened, why, and what to do.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How many finished runs `recentRuns` keeps.
+pub const MAX_RECENT_RUNS: usize = 10;
+
+/// What happened, why, and what to do. Written by the operator only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseBackupStatus {
+    /// `metadata.generation` that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the last run stands. `Error`: no run can be started, `failureReason` says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup_status: Option<LastBackupStatus>,
+    /// Why the last run failed, or why none can start: a reason, a colon and a sentence with cause and remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// Name of the Job that runs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_backup_job: Option<String>,
+    /// When the last successful backup was complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_successful_backup: Option<Time>,
+    /// Next slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_scheduled_backup: Option<Time>,
+    /// Latest slot that was handled: started, skipped or missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_schedule_time: Option<Time>,
+    /// The schedule in force, and since when. Slots before `since` belong to an older one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_schedule: Option<EffectiveSchedule>,
+    /// Token of the last run that was asked for by annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run_now_token: Option<String>,
+    /// How many slots passed without a run since the object was made. Capped at 100000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_runs: Option<i64>,
+    /// The last run that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<RunRecord>,
+    /// Runs and slots without a run, newest first; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent_runs: Vec<RunRecord>,
+    /// The plugin that plans for this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginIdentity>,
+    /// `Ready`, `Scheduled`, `LastRunSucceeded`, `PluginResolved`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where the last run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LastBackupStatus {
+    /// No run yet.
+    Pending,
+    /// A Job runs.
+    Running,
+    /// A verified backup is in storage.
+    Succeeded,
+    /// The run failed.
+    Failed,
+    /// No run can be started.
+    Error,
+}
+
+/// The schedule in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveSchedule {
+    /// `spec.schedule`.
+    pub schedule: String,
+    /// `spec.timeZone`.
+    pub time_zone: String,
+    /// `spec.suspend`.
+    pub suspend: bool,
+    /// When the operator first saw this combination.
+    pub since: Time,
+}
+
+/// A plugin, exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginIdentity {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// `sha256:` and the hex digest of its bytes.
+    pub digest: String,
+}
+
+/// How a slot or a manual run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RunResult {
+    /// A Job runs.
+    Running,
+    /// A verified backup is in storage.
+    Succeeded,
+    /// The Job failed.
+    Failed,
+    /// There was no run, on purpose: `reason` says why.
+    Skipped,
+    /// There was no run, because nobody could start it in time.
+    Missed,
+}
+
+/// One run, or one slot without a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// Due instant; for a manual run, when it was accepted.
+    pub slot: Time,
+    /// How it ended.
+    pub result: RunResult,
+    /// Whether a user asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub manual: bool,
+    /// Name of its Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Stable word, for example `DumpFailed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Cause and remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When its Job started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Bytes that the dump tools wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_read: Option<i64>,
+    /// Bytes in storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_stored: Option<i64>,
+    /// Objects in storage besides the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<i64>,
+    /// Key of the manifest in the bucket or on the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// SHA-256 of the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
+    /// The plugin that planned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginIdentity>,
+}

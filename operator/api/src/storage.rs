@@ -1,0 +1,114 @@
+//! `spec.storageDestination`.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Kind of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageType {
+    /// S3 or a compatible store.
+    S3,
+    /// Google Cloud Storage. Not supported by this version: `Ready` says so.
+    Gcs,
+    /// Azure Blob Storage. Not supported by this version: `Ready` says so.
+    Azure,
+    /// A PersistentVolumeClaim.
+    Pvc,
+}
+
+impl StorageType {
+    /// As written in the object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gcs => "gcs",
+            Self::Azure => "azure",
+            Self::Pvc => "pvc",
+        }
+    }
+}
+
+/// Where the backups go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("self.type == 'pvc' || has(self.bucket)")
+        .message("storageDestination.bucket is required for types s3, gcs and azure"),
+    validation = Rule::new("self.type != 'pvc' || !has(self.bucket)")
+        .message("storageDestination.bucket belongs to types s3, gcs and azure; a pvc has pvcName"),
+    validation = Rule::new("self.type != 'pvc' || has(self.pvcName)")
+        .message("storageDestination.pvcName is required for type pvc"),
+    validation = Rule::new("self.type == 'pvc' || !has(self.pvcName)")
+        .message("storageDestination.pvcName belongs to type pvc only"),
+    validation = Rule::new("self.type != 'pvc' || !has(self.secretName)")
+        .message("storageDestination.secretName holds keys of an object store; a pvc needs none"),
+    validation = Rule::new(
+        "self.type == 's3' || !(has(self.endpoint) || has(self.region) || has(self.forcePathStyle) || has(self.caSecret))"
+    ).message("storageDestination.endpoint, region, forcePathStyle and caSecret belong to type s3 only")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageDestination {
+    /// Kind of store.
+    #[serde(rename = "type")]
+    pub type_: StorageType,
+    /// Bucket (container in Azure's words).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$')").message(
+        "storageDestination.bucket is a bucket's name (letters, digits, '.', '-', '_'); folders go into path"
+    ))]
+    pub bucket: Option<String>,
+    /// Folder in the bucket or on the claim. Backups are at `<path>/<namespace>/<name>/<slot>-<id>/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^/*([A-Za-z0-9._=+@ -]+(/[A-Za-z0-9._=+@ -]+)*)?/*$') && !self.matches('(^|/)[.][.]?(/|$)')").message(
+        "storageDestination.path is folders of letters, digits and . _ = + @ - with single slashes between them, without '.' or '..'"
+    ))]
+    pub path: Option<String>,
+    /// Name of a PersistentVolumeClaim in the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub pvc_name: Option<String>,
+    /// Name of a Secret in the same namespace with the store's keys: for s3 `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY` and optionally `AWS_SESSION_TOKEN`. Unset: requests are not signed; the node's own
+    /// identity is never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+    /// URL of an S3-compatible server, for example `https://minio.storage.svc:9000`. Unset: Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/@?#\\\\s]+/?$')").message(
+        "storageDestination.endpoint is a URL such as https://s3.example.com:9000, without path, user or query"
+    ))]
+    pub endpoint: Option<String>,
+    /// Region of the bucket. Unset: `us-east-1`, which most compatible servers take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub region: Option<String>,
+    /// Address buckets as `https://endpoint/bucket` instead of `https://bucket.endpoint`. Default: true where
+    /// `endpoint` is given, because most compatible servers need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_path_style: Option<bool>,
+    /// PEM certificates of the authorities to trust for `endpoint`, in addition to the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretKeyRef>,
+}
+
+/// A key of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the Secret.
+    #[serde(default = "default_ca_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn default_ca_key() -> String {
+    "ca.crt".into()
+}

@@ -1,0 +1,112 @@
+//! Where a run's objects are, the same for every store:
+//! `<path>/<namespace>/<name>/<run id>/manifest.json` and `<…>/<run id>/<attempt>/<part>.<extension>[.zst]`.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::work_order::{Compression, Run, Storage};
+
+/// Name of the commit point.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Last folder of a scheduled run: its slot in basic ISO 8601 without colons, and 8 hex digits of a hash of the
+/// object's UID, so that an object that was deleted and made again does not meet its own past.
+pub fn run_id(slot: Timestamp, discriminator: &str) -> String {
+    format!("{}-{discriminator}", slot.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ"))
+}
+
+/// Folder of a run, without a slash at its ends. Namespace, name and run id are DNS labels or made by us;
+/// `path` was validated by the operator (no empty, `.` or `..` segment).
+pub fn run_prefix(storage: &Storage, run: &Run) -> String {
+    let path = match storage {
+        Storage::S3(s3) => &s3.path,
+        Storage::Pvc { path, .. } => path,
+    };
+    let mut prefix = String::new();
+    if !path.is_empty() {
+        prefix.push_str(path);
+        prefix.push('/');
+    }
+    prefix.push_str(&run.namespace);
+    prefix.push('/');
+    prefix.push_str(&run.name);
+    prefix.push('/');
+    prefix.push_str(&run.id);
+    prefix
+}
+
+/// File name of a part: `<name>[.<percent-encoded item>].<extension>[.zst]`. Items come from a server and may
+/// hold anything; long ones are cut and completed by a hash so that no file system's limit is met.
+pub fn part_file(name: &str, item: Option<&str>, extension: &str, compression: Compression) -> String {
+    let mut file = name.to_owned();
+    if let Some(item) = item {
+        file.push('.');
+        file.push_str(&encode_item(item));
+    }
+    file.push('.');
+    file.push_str(extension);
+    if matches!(compression, Compression::Zstd { .. }) {
+        file.push_str(".zst");
+    }
+    file
+}
+
+/// Longest encoded item: with a part's name and extensions it stays under the 255 bytes of a file name.
+const MAX_ITEM: usize = 160;
+
+/// RFC 3986 unreserved characters but for `.` and `~` stay, every other byte becomes `%XX`: the result can be
+/// neither `.` nor `..`, nor hold a slash. More than [`MAX_ITEM`] bytes are cut at a whole character and completed
+/// by a 64-bit FNV-1a hash of the item, which tells cut names apart (it is no defence: the index of the part in
+/// the manifest is what counts).
+fn encode_item(item: &str) -> String {
+    let mut out = String::with_capacity(item.len());
+    for byte in item.bytes() {
+        let whole = match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        if out.len() + whole.len() > MAX_ITEM {
+            return format!("{out}-{:016x}", fnv1a(item.as_bytes()));
+        }
+        out.push_str(&whole);
+    }
+    out
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_items_stay_inside_the_folder() {
+        for item in ["..", ".", "a/b", "../../etc", "x\ny", "--help", "%2e", "ä", "host=1 port=2"] {
+            let file = part_file("database", Some(item), "dump", Compression::Zstd { level: 3 });
+            assert!(
+                !file.contains('/') && file.starts_with("database.") && file.ends_with(".dump.zst"),
+                "{file}"
+            );
+            assert!(!file.contains(".."), "{file}");
+        }
+    }
+
+    #[test]
+    fn different_items_have_different_names() {
+        let long = "x".repeat(500);
+        let longer = "x".repeat(501);
+        let items = ["a", "A", "a ", "%61", "a/", long.as_str(), longer.as_str()];
+        let names: std::collections::BTreeSet<_> = items.iter().map(|item| encode_item(item)).collect();
+        assert_eq!(names.len(), items.len());
+        assert!(names.iter().all(|name| name.len() < 200));
+    }
+
+    #[test]
+    fn run_ids_have_no_colon() {
+        let slot: Timestamp = "2026-11-24T02:30:00Z".parse().unwrap();
+        assert_eq!(run_id(slot, "0badcafe"), "20261124T023000Z-0badcafe");
+    }
+}

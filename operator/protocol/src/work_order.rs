@@ -1,0 +1,197 @@
+//! The work order: plan + storage + limits, frozen by the operator into the Job.
+//!
+//! It travels as one environment value of JSON, [`MAX_BYTES`] at most. Kubernetes expands `$(NAME)` and `$$` in
+//! environment values, so every `$` is doubled on the way into the Pod spec ([`WorkOrder::to_env_value`]); the
+//! agent sees the plain JSON.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::BackupPlan;
+
+/// Version of this document. The agent comes from the operator's own image, so both sides know the same one.
+pub const VERSION: u32 = 1;
+/// Longest JSON text of a work order in bytes.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Why a run was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// A slot of the schedule came due.
+    Schedule,
+    /// The user asked.
+    Manual,
+}
+
+/// Which run this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Namespace of the `DatabaseBackup` and of everything else.
+    pub namespace: String,
+    /// Name of the `DatabaseBackup`.
+    pub name: String,
+    /// UID of the `DatabaseBackup`.
+    pub uid: String,
+    /// Name of the Job.
+    pub job: String,
+    /// Due instant; for a manual run, the instant at which it was accepted.
+    pub slot: Timestamp,
+    /// Last folder of the run in storage, see [`crate::layout`].
+    pub id: String,
+    /// Why it runs.
+    pub trigger: Trigger,
+}
+
+/// The plugin that made the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginRef {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// `sha256:` and the hex digest of the component's bytes.
+    pub digest: String,
+}
+
+/// Where a binding's value comes from: for messages that name what is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundSecret {
+    /// Name of the binding; the file [`crate::pod::BINDINGS_DIR`]`/<name>` holds its value.
+    pub name: String,
+    /// Name of the Secret.
+    pub secret: String,
+    /// Key in the Secret.
+    pub key: String,
+}
+
+/// Where the dump goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum Storage {
+    /// S3 or a compatible store.
+    S3(S3),
+    /// A PersistentVolumeClaim, mounted at [`crate::pod::BACKUPS_DIR`].
+    Pvc {
+        /// Name of the claim.
+        claim: String,
+        /// `spec.storageDestination.path` without slashes at its ends; may be empty.
+        path: String,
+    },
+}
+
+/// An S3 destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3 {
+    /// Bucket.
+    pub bucket: String,
+    /// `spec.storageDestination.path` without slashes at its ends; may be empty.
+    pub path: String,
+    /// URL of the server; none: Amazon's.
+    pub endpoint: Option<String>,
+    /// Region; none: `us-east-1`.
+    pub region: Option<String>,
+    /// `https://endpoint/bucket/key` instead of `https://bucket.endpoint/key`.
+    pub force_path_style: bool,
+    /// Secret mounted at [`crate::pod::STORAGE_CREDENTIALS_DIR`]; none: requests are not signed.
+    pub secret: Option<String>,
+    /// Secret and key of [`crate::pod::STORAGE_CA`]; none: public authorities.
+    pub ca: Option<SecretKey>,
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretKey {
+    /// Name of the Secret.
+    pub secret: String,
+    /// Key in the Secret.
+    pub key: String,
+}
+
+/// Compression of the stored bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "algorithm")]
+pub enum Compression {
+    /// None.
+    None,
+    /// RFC 8878, with content checksum.
+    Zstd {
+        /// 1 to 19.
+        level: i32,
+    },
+}
+
+/// Limits of one attempt, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The agent gives up by itself after this, before the Job's own deadline.
+    pub deadline_seconds: u64,
+    /// The client container must have connected within this (image pull).
+    pub connect_seconds: u64,
+    /// Between SIGTERM and SIGKILL to a process of the plan.
+    pub grace_seconds: u64,
+}
+
+/// A run, completely described.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkOrder {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Which run.
+    pub run: Run,
+    /// `spec.databaseType`.
+    pub database_type: String,
+    /// Who planned it.
+    pub plugin: PluginRef,
+    /// Reference of the client image, for the manifest.
+    pub client_image: String,
+    /// What to do.
+    pub plan: BackupPlan,
+    /// Supplied bindings.
+    pub bindings: Vec<BoundSecret>,
+    /// Where to.
+    pub storage: Storage,
+    /// How small.
+    pub compression: Compression,
+    /// How long.
+    pub limits: Limits,
+}
+
+/// Why a work order is none.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkOrderError {
+    /// Not JSON of this shape.
+    #[error("the work order is not valid: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Longer than Kubernetes objects should carry.
+    #[error("the work order has {0} bytes, more than the {MAX_BYTES} that fit: shorten spec.settings")]
+    TooLong(usize),
+    /// From another operator version.
+    #[error(
+        "the work order has version {0}, this agent knows {VERSION}: use one image for operator and agent"
+    )]
+    Version(u32),
+}
+
+impl WorkOrder {
+    /// The value for the Pod spec, with every `$` doubled.
+    ///
+    /// # Errors
+    /// [`WorkOrderError::TooLong`].
+    pub fn to_env_value(&self) -> Result<String, WorkOrderError> {
+        let json = serde_json::to_string(self)?;
+        if json.len() > MAX_BYTES {
+            return Err(WorkOrderError::TooLong(json.len()));
+        }
+        Ok(json.replace('$', "$$"))
+    }
+
+    /// Reads the value as the container sees it, after Kubernetes' expansion.
+    ///
+    /// # Errors
+    /// [`WorkOrderError::Malformed`] or [`WorkOrderError::Version`].
+    pub fn parse(json: &str) -> Result<Self, WorkOrderError> {
+        let order: Self = serde_json::from_str(json)?;
+        if order.version == VERSION { Ok(order) } else { Err(WorkOrderError::Version(order.version)) }
+    }
+}
