@@ -1,0 +1,140 @@
+//! Names made from an object and one of its runs. They are the lock: equal runs have equal names, so whoever
+//! creates twice is told by the API server.
+
+use std::fmt::Write as _;
+
+use dbbackup_protocol::layout;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+/// Longest `metadata.name` of a `DatabaseBackup`, by CEL in its definition.
+pub const MAX_NAME: usize = 40;
+/// Longest name of a Job: its pods carry it as a label.
+pub const MAX_JOB_NAME: usize = 63;
+
+/// Name of the Job of a slot: `<name>-<uid hash 8>-<slot in minutes since 1970>`.
+///
+/// At most [`MAX_JOB_NAME`] characters: a longer object name than [`MAX_NAME`], which the API server does not let
+/// through, is cut; the hash of the UID keeps Jobs of different objects apart.
+pub fn job_name(name: &str, uid: &str, slot: Timestamp) -> String {
+    // Slots lie on whole minutes. Ten digits are enough until the year 9999.
+    format!("{}-{}-{}", cut(name), uid_hash8(uid), slot.as_second().div_euclid(60).max(0))
+}
+
+/// Name of the Job of a run that a user asked for: `<name>-<uid hash 8>-m<token hash 8>`; one for each token.
+pub fn manual_job_name(name: &str, uid: &str, token: &str) -> String {
+    format!("{}-{}-{}", cut(name), uid_hash8(uid), manual_discriminator(uid, token))
+}
+
+/// Last folder of a slot's run in storage, see [`layout::run_id`].
+pub fn run_id(uid: &str, slot: Timestamp) -> String {
+    layout::run_id(slot, &uid_hash8(uid))
+}
+
+/// Last folder of a manual run in storage: `accepted` is the instant at which its token was accepted.
+pub fn manual_run_id(uid: &str, token: &str, accepted: Timestamp) -> String {
+    layout::run_id(accepted, &manual_discriminator(uid, token))
+}
+
+/// 8 hex digits that tell an object from another one of the same name.
+pub fn uid_hash8(uid: &str) -> String {
+    hex8(&[uid])
+}
+
+/// `m` and 8 hex digits. The UID is in it because the same token may be given to many objects, and in storage
+/// nothing else tells an object from its deleted namesake.
+fn manual_discriminator(uid: &str, token: &str) -> String {
+    format!("m{}", hex8(&[uid, token]))
+}
+
+/// First 32 bits of SHA-256 over the parts, each ended by NUL, which neither a UID nor an annotation's value of
+/// ours holds.
+fn hex8(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(4).fold(String::with_capacity(8), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const UID: &str = "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_name_fits_a_label_at_the_limit() {
+        let name = "a".repeat(MAX_NAME);
+        for slot in [at("1970-01-01T00:00:00Z"), at("2026-11-24T02:30:00Z"), at("9999-12-30T00:00:00Z")] {
+            let job = job_name(&name, UID, slot);
+            assert!(job.len() <= MAX_JOB_NAME, "{job} {}", job.len());
+        }
+        let manual = manual_job_name(&name, UID, &"token\n".repeat(1000));
+        assert!(manual.len() <= MAX_JOB_NAME, "{manual}");
+        // What CEL refuses is cut, not passed on.
+        assert_eq!(job_name(&"a".repeat(90), UID, at("2026-11-24T02:30:00Z")).len(), 58);
+    }
+
+    #[test]
+    fn names_say_object_and_slot() {
+        assert_eq!(
+            job_name("orders", UID, at("2026-11-24T02:30:00Z")),
+            format!("orders-{}-29924790", uid_hash8(UID))
+        );
+        assert_eq!(run_id(UID, at("2026-11-24T02:30:00Z")), format!("20261124T023000Z-{}", uid_hash8(UID)));
+        assert_eq!(uid_hash8(UID).len(), 8);
+    }
+
+    #[test]
+    fn different_runs_have_different_names() {
+        let slot = at("2026-11-24T02:30:00Z");
+        let names = [
+            job_name("a", UID, slot),
+            job_name("a", UID, at("2026-11-24T02:31:00Z")),
+            job_name("a", "other", slot),
+            manual_job_name("a", UID, ""),
+            manual_job_name("a", UID, "1"),
+            manual_job_name("a", "other", "1"),
+        ];
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        let ids = [
+            run_id(UID, slot),
+            run_id("other", slot),
+            manual_run_id(UID, "1", slot),
+            manual_run_id(UID, "2", slot),
+            manual_run_id("other", "1", slot),
+        ];
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn names_are_labels() {
+        let names = [
+            job_name("a-1", UID, at("1969-12-31T00:00:00Z")),
+            manual_job_name("a-1", UID, "Ünïcode / \u{0} $(X)"),
+        ];
+        for name in names {
+            assert!(
+                name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+                    && !name.ends_with('-'),
+                "{name}"
+            );
+        }
+    }
+}
