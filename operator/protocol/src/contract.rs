@@ -62,6 +62,8 @@ pub struct Description {
 pub enum TlsMode {
     /// Never TLS.
     Disable,
+    /// TLS where the server offers it: nothing was said of TLS.
+    Prefer,
     /// TLS, without a look at the certificate.
     Require,
     /// TLS, signed by a known authority.
