@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use chrono::{Datelike, NaiveDate, Timelike, Utc};
 use cron::Schedule;
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, date};
 
 use super::fields::{Field, Fields};
 
@@ -57,7 +57,11 @@ fn list(field: &Field, show: impl Fn(u8) -> String) -> String {
     if field.is_full() { "*".into() } else { field.values().map(show).collect::<Vec<_>>().join(",") }
 }
 
+/// `cron` knows the years 1970 to 2100 and takes a negative one for a late one.
+const BEFORE_ALL: DateTime = date(1969, 12, 31).at(23, 59, 59, 0);
+
 fn to_carrier(time: DateTime) -> Option<chrono::DateTime<Utc>> {
+    let time = time.max(BEFORE_ALL);
     let unsigned = |part: i8| u32::try_from(part).ok();
     let date = NaiveDate::from_ymd_opt(time.year().into(), unsigned(time.month())?, unsigned(time.day())?)?;
     Some(
