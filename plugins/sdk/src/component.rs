@@ -1,0 +1,38 @@
+//! Between a [`Plugin`] and the generated bindings; only `export!` names it.
+
+use std::{marker::PhantomData, panic, sync::Once};
+
+use crate::{
+    BackupPlan, Description, Issue, Level, Plugin, Refusal, Request,
+    bindings::exports::db_backup::plugin::{backup, descriptor},
+    plugin,
+};
+
+/// A [`Plugin`] as the contract wants it.
+#[derive(Debug)]
+pub struct Component<P>(PhantomData<P>);
+
+impl<P: Plugin> descriptor::Guest for Component<P> {
+    fn describe() -> Description {
+        report_panics();
+        P::describe()
+    }
+}
+
+impl<P: Plugin> backup::Guest for Component<P> {
+    fn check(request: Request) -> Vec<Issue> {
+        report_panics();
+        plugin::check::<P>(&request)
+    }
+
+    fn plan(request: Request) -> Result<BackupPlan, Refusal> {
+        report_panics();
+        plugin::plan::<P>(&request)
+    }
+}
+
+/// A trap carries no text: the panic hook hands it to the operator before the trap happens.
+fn report_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| panic::set_hook(Box::new(|info| plugin::log(Level::Panic, &info.to_string()))));
+}
