@@ -9,10 +9,21 @@ scratch_root() {
   printf '%s\n' 'root:x:0:' 'dbbackup:x:65532:' >"$1/etc/group"
 }
 
-# go_program MODULE PACKAGE OUT: a static binary of a package that the module in go/MODULE pins by go.sum.
+need_go() { command -v go >/dev/null || die "no Go toolchain: install Go 1.26 or later and put it on PATH"; }
+
+# go_download MODULE PATH: the sources of a dependency of go/MODULE, into Go's own cache.
+go_download() {
+  need_go
+  (cd "$here/go/$1" && GOFLAGS=-mod=readonly go mod download "$2") >&2
+}
+
+# go_program MODULE PACKAGE OUT: a static binary of a package that the module pins by go.sum. MODULE is a folder of
+# go/, or an absolute path.
 go_program() {
-  command -v go >/dev/null || die "no Go toolchain: install Go 1.26 or later and put it on PATH"
-  (cd "$here/go/$1" && CGO_ENABLED=0 GOFLAGS=-mod=readonly \
+  local module=$1
+  need_go
+  [[ $module == /* ]] || module=$here/go/$module
+  (cd "$module" && CGO_ENABLED=0 GOFLAGS=-mod=readonly \
     go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$3" "$2") >&2
 }
 

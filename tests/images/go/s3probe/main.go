@@ -179,22 +179,52 @@ func get(ctx context.Context, core *minio.Core, bucket, key string) error {
 }
 
 func put(ctx context.Context, core *minio.Core, bucket, key string, onlyNew bool) error {
-	options := minio.PutObjectOptions{PartSize: partSize, ContentType: "application/octet-stream"}
+	options := minio.PutObjectOptions{}
 	if onlyNew {
 		options.SetMatchETagExcept("*") // If-None-Match: *
 	}
-	// Up to one part is read to learn the size: an object of unknown size is always sent as a multipart upload.
-	head := make([]byte, partSize)
-	n, err := io.ReadFull(os.Stdin, head)
-	size, body := int64(-1), io.MultiReader(bytes.NewReader(head[:n]), os.Stdin)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		size, body = int64(n), bytes.NewReader(head[:n])
-	case err != nil:
+	part := make([]byte, partSize)
+	n, err := io.ReadFull(os.Stdin, part)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		_, err = core.PutObject(ctx, bucket, key, bytes.NewReader(part[:n]), int64(n), "", "", options)
 		return err
 	}
-	_, err = core.Client.PutObject(ctx, bucket, key, body, size, options)
-	return err
+	if err != nil {
+		return err
+	}
+	// By hand, because the client's own multipart upload sends the condition when it begins, where S3 ignores it,
+	// and not when it completes.
+	upload, err := core.NewMultipartUpload(ctx, bucket, key, minio.PutObjectOptions{})
+	if err != nil {
+		return err
+	}
+	parts, err := putParts(ctx, core, bucket, key, upload, io.MultiReader(bytes.NewReader(part), os.Stdin))
+	if err == nil {
+		_, err = core.CompleteMultipartUpload(ctx, bucket, key, upload, parts, options)
+	}
+	if err != nil {
+		return errors.Join(err, core.AbortMultipartUpload(ctx, bucket, key, upload))
+	}
+	return nil
+}
+
+func putParts(ctx context.Context, core *minio.Core, bucket, key, upload string, from io.Reader) ([]minio.CompletePart, error) {
+	var parts []minio.CompletePart
+	content := make([]byte, partSize)
+	for number := 1; ; number++ {
+		n, err := io.ReadFull(from, content)
+		if errors.Is(err, io.EOF) {
+			return parts, nil
+		}
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, err
+		}
+		part, err := core.PutObjectPart(ctx, bucket, key, upload, number, bytes.NewReader(content[:n]), int64(n), minio.PutObjectPartOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("part %d: %w", number, err)
+		}
+		parts = append(parts, minio.CompletePart{PartNumber: number, ETag: part.ETag})
+	}
 }
 
 func remove(ctx context.Context, core *minio.Core, bucket, key string, recursive bool) error {
