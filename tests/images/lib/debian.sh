@@ -12,21 +12,23 @@ debian_mirror() {
   printf '%s' "${mirror:-http://deb.debian.org/debian}"
 }
 
-# debian_layer OUT_TAR SUITE PACKAGES HOOK...: PACKAGES comma-separated; each HOOK is an executable in lib/ or
-# recipes/ which gets the root directory once all is installed.
+# debian_layer OUT_TAR SUITE PACKAGES SERVER HOOK...: PACKAGES comma-separated; SERVER the folder in servers/ with the
+# scripts that serve and probe; each HOOK an executable which gets the root directory once all is installed.
 debian_layer() {
-  local out=$1 suite=$2 packages=$3 hook hooks=()
-  shift 3
+  local out=$1 suite=$2 packages=$3 hook hooks
+  hooks=(--customize-hook="install -m 0755 '$here/servers/$4/serve' '$here/servers/$4/ready' \"\$1/usr/local/bin\"")
+  shift 4
   for hook in "$@" lib/debian-trim; do
     hooks+=(--customize-hook="'$here/$hook' \"\$1\"")
   done
   ((EUID == 0)) || die "not root: mmdebstrap installs packages in a chroot, so run this as root"
   # - Check-Valid-Until: a mirror frozen at some day serves an expired sid, and its content is still signed.
   # - output/dev, output/mknod: a container gets its own /dev, and an unprivileged import could not make the nodes.
+  # - force-unsafe-io: dpkg would otherwise wait for the disk after every file of a directory that is thrown away.
   # - path-exclude: documentation is half of a small image.
   mmdebstrap --variant=minbase --format=tar --quiet \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' --aptopt='Acquire::Languages "none"' \
-    --skip=output/dev,output/mknod \
+    --skip=output/dev,output/mknod --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/i18n/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \

@@ -1,5 +1,6 @@
 // Command s3probe looks at an S3 bucket from a test's point of view: one call, one answer, no configuration file.
 //
+//	s3probe buckets                       their names, one a line
 //	s3probe mb BUCKET                     make a bucket; a bucket that is there already is fine
 //	s3probe ls [-l] BUCKET [PREFIX]       keys, one a line; -l: size, tab, key
 //	s3probe get BUCKET KEY                the object on standard output
@@ -47,8 +48,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == "buckets" {
+		return listBuckets(ctx)
+	}
 	if len(args) < 2 {
-		return errors.New("usage: s3probe mb|ls|get|put|rm|uploads|begin [-flag] BUCKET [KEY]")
+		return errors.New("usage: s3probe buckets, or s3probe mb|ls|get|put|rm|uploads|begin [-flag] BUCKET [KEY]")
 	}
 	command, args := args[0], args[1:]
 	flag := ""
@@ -151,6 +155,18 @@ func makeBucket(ctx context.Context, core *minio.Core, bucket string) error {
 	err := core.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
 	if minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou" {
 		return nil
+	}
+	return err
+}
+
+func listBuckets(ctx context.Context) error {
+	core, err := connect()
+	if err != nil {
+		return err
+	}
+	buckets, err := core.ListBuckets(ctx)
+	for _, bucket := range buckets {
+		fmt.Println(bucket.Name)
 	}
 	return err
 }
