@@ -1,0 +1,127 @@
+//! One call: a fresh store, which is dropped whatever happens, and the cause of a failure.
+
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Store, Trap};
+
+use crate::Host;
+use crate::bindings::db_backup::plugin::types;
+use crate::bindings::exports::db_backup::plugin::{backup, descriptor};
+use crate::error::{CallError, LoadError, Stop};
+use crate::guest::Guest;
+use crate::imports;
+
+/// Handles that a guest may hold at once; each costs memory of ours.
+const MAX_HANDLES: usize = 10_000;
+
+/// A linked component and where its functions are.
+pub(crate) struct Callee {
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) descriptor: descriptor::GuestIndices,
+    pub(crate) backup: backup::GuestIndices,
+    pub(crate) host: Host,
+    pub(crate) source: String,
+}
+
+impl Callee {
+    /// Every interface has exactly the contract's functions and types. Only an instance can tell.
+    pub(crate) fn require_shapes(&self) -> Result<(), LoadError> {
+        let mut store = self.store();
+        let instance = self.instantiate(&mut store).map_err(LoadError::Describe)?;
+        self.descriptor.load(&mut store, &instance).map_err(|error| imports::shape("descriptor", &error))?;
+        self.backup.load(&mut store, &instance).map_err(|error| imports::shape("backup", &error))?;
+        Ok(())
+    }
+
+    pub(crate) fn describe(&self) -> Result<descriptor::Description, CallError> {
+        self.call(|store, instance| self.descriptor.load(&mut *store, instance)?.call_describe(store))
+    }
+
+    pub(crate) fn check(&self, request: &types::Request) -> Result<Vec<types::Issue>, CallError> {
+        self.call(|store, instance| self.backup.load(&mut *store, instance)?.call_check(store, request))
+    }
+
+    pub(crate) fn plan(
+        &self,
+        request: &types::Request,
+    ) -> Result<Result<types::BackupPlan, types::Refusal>, CallError> {
+        self.call(|store, instance| self.backup.load(&mut *store, instance)?.call_plan(store, request))
+    }
+
+    fn call<T>(
+        &self,
+        function: impl FnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let mut store = self.store();
+        let instance = self.instantiate(&mut store)?;
+        let answer = function(&mut store, &instance);
+        store.data().flush();
+        answer.map_err(|error| self.cause(&error, store.data(), Phase::Call))
+    }
+
+    fn store(&self) -> Store<Guest> {
+        let limits = self.host.limits();
+        let mut store = Store::new(self.host.engine(), Guest::new(self.source.clone(), *limits));
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_epoch_deadline(self.host.ticks());
+        store.set_hostcall_fuel(limits.answer_bytes);
+        store.set_max_component_handles(MAX_HANDLES);
+        // Fails only where fuel is switched off; then there is none, and the call ends at once.
+        let _ = store.set_fuel(limits.fuel);
+        store
+    }
+
+    fn instantiate(&self, store: &mut Store<Guest>) -> Result<Instance, CallError> {
+        self.pre.instantiate(&mut *store).map_err(|error| self.cause(&error, store.data(), Phase::Start))
+    }
+
+    /// Wasmtime's own text of an error is a backtrace; the cause is inside.
+    fn cause(&self, error: &wasmtime::Error, guest: &Guest, phase: Phase) -> CallError {
+        let limits = self.host.limits();
+        if let Some(stop) = error.downcast_ref::<Stop>() {
+            return match stop {
+                Stop::OutOfMemory { limit } => CallError::OutOfMemory { limit: *limit },
+                Stop::OutOfTable { .. } | Stop::Random(_) => CallError::Limit(stop.to_string()),
+                Stop::Exit | Stop::Nothing(_) => died(guest, &stop.to_string()),
+            };
+        }
+        if let Some(trap) = error.downcast_ref::<Trap>() {
+            return match trap {
+                Trap::OutOfFuel => CallError::OutOfFuel { fuel: limits.fuel },
+                Trap::Interrupt => CallError::Deadline(limits.deadline),
+                Trap::UnreachableCodeReached => died(guest, "it executed `unreachable`"),
+                Trap::StringOutOfBounds
+                | Trap::ListOutOfBounds
+                | Trap::InvalidDiscriminant
+                | Trap::InvalidChar
+                | Trap::UnalignedPointer => bad_output(&trap.to_string()),
+                trap => CallError::Trap(trap.to_string().trim_start_matches("wasm trap: ").to_owned()),
+            };
+        }
+        let why = error.root_cause().to_string();
+        // These two have no public type; the tests notice when their words change.
+        if why.contains("fuel allocated for hostcalls") {
+            let limit = limits.answer_bytes;
+            return CallError::Limit(format!("it handed over more than {limit} bytes at once"));
+        }
+        match phase {
+            Phase::Start => CallError::Limit(why),
+            Phase::Call => bad_output(&why),
+        }
+    }
+}
+
+/// Where a call was when it failed.
+#[derive(Clone, Copy)]
+enum Phase {
+    Start,
+    Call,
+}
+
+/// A guest that ended itself: in its own words if it left any.
+fn died(guest: &Guest, otherwise: &str) -> CallError {
+    guest.last_words().map_or_else(|| CallError::Trap(otherwise.to_owned()), CallError::Panic)
+}
+
+fn bad_output(why: &str) -> CallError {
+    CallError::BadOutput { at: "what it handed over".to_owned(), why: why.to_owned() }
+}

@@ -1,0 +1,113 @@
+//! The engine: one for all plugins.
+
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine};
+
+use crate::error::{HostError, LoadError};
+use crate::limits::Limits;
+use crate::{Plugin, load};
+
+/// How often the deadline is looked at.
+const TICK: Duration = Duration::from_millis(10);
+/// Address space that is set aside for each memory. More than the default limit of all of them would be wasted;
+/// wasmtime's own default is 4 GiB, which small address spaces cannot give often.
+const RESERVATION: u64 = 64 << 20;
+/// Unmapped space behind a memory that catches small offsets without a check.
+const GUARD: u64 = 64 << 10;
+
+/// Loads plugins. Thread-safe, cheap to clone.
+#[derive(Clone)]
+pub struct Host {
+    engine: Engine,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// Sets up the engine and the one thread that keeps plugins to their deadline. The thread ends by itself when
+    /// the host and all its plugins are gone.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub fn new(limits: Limits) -> Result<Self, HostError> {
+        let engine =
+            Engine::new(&config()).map_err(|error| HostError::Engine(error.root_cause().to_string()))?;
+        tick(&engine)?;
+        Ok(Self { engine, limits })
+    }
+
+    /// Turns the bytes of a component into a plugin: compiles it, checks its imports and exports, asks who it is
+    /// and validates the answer. Takes from milliseconds (Rust) to seconds (interpreters); blocks.
+    /// `source` says in logs where the bytes came from.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the cause.
+    pub fn load(&self, bytes: &[u8], source: &str) -> Result<Plugin, LoadError> {
+        load::load(self, bytes, source)
+    }
+
+    /// The bounds of every call.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The one place where bytes become code.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        Component::from_binary(&self.engine, bytes)
+            .map_err(|error| LoadError::Invalid(error.root_cause().to_string()))
+    }
+
+    /// A call's deadline in ticks: rounded up, and one more because the first tick may come at once.
+    pub(crate) fn ticks(&self) -> u64 {
+        let ticks = self.limits.deadline.as_millis().div_ceil(TICK.as_millis());
+        u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        // Limits: one deterministic, one by the clock.
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // Equal bytes for equal requests, on every CPU.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // The contract is synchronous; every proposal that is off is code that cannot be attacked.
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_backtrace_max_frames(None)
+        // musl's unwinder reads the tables that glibc's would want as nonsense. Nothing unwinds through guests.
+        .native_unwind_info(!cfg!(target_env = "musl"))
+        .memory_reservation(RESERVATION)
+        .memory_guard_size(GUARD);
+    config
+}
+
+/// An operating system's thread and not an async task: a task starves together with the runtime that it protects.
+/// It sleeps after every tick, so that a stalled machine does not send a burst of them afterwards.
+fn tick(engine: &Engine) -> Result<(), HostError> {
+    let engine = engine.weak();
+    thread::Builder::new().name("plugin-deadline".into()).spawn(move || {
+        loop {
+            thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! `spec.settings` against a plugin's schema: defaults filled in, faults as sentences.
+
+use dbbackup_protocol::contract::Issue;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::{Map, Value};
+
+use crate::schema::{self, escape};
+use crate::text;
+
+/// Most issues that are told at once.
+const MAX_ISSUES: usize = 16;
+/// Where settings are in the user's `spec`.
+const ROOT: &str = "/settings";
+
+/// A plugin's schema, ready for use.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    schema: Value,
+    validator: Validator,
+}
+
+impl Settings {
+    /// Reads a schema.
+    ///
+    /// # Errors
+    /// A sentence that says where and why it is none.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let schema = schema::resolve(text)?;
+        let validator = jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            // The engine whose time is linear: patterns are as untrusted as the rest.
+            .with_pattern_options(PatternOptions::regex())
+            .build(&schema)
+            .map_err(|error| format!("{} is not valid: {error}", error.instance_path()))?;
+        let settings = Self { schema, validator };
+        settings.require_valid_defaults()?;
+        Ok(settings)
+    }
+
+    pub(crate) fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// The settings with the schema's defaults, or all that is wrong with them.
+    ///
+    /// # Errors
+    /// At least one issue, at most [`MAX_ISSUES`].
+    pub(crate) fn validate(
+        &self,
+        settings: Option<&Map<String, Value>>,
+    ) -> Result<Map<String, Value>, Vec<Issue>> {
+        let mut filled = Value::Object(settings.cloned().unwrap_or_default());
+        fill(&self.schema, &mut filled);
+        let mut issues: Vec<Issue> = self
+            .validator
+            .iter_errors(&filled)
+            .flat_map(|error| self.issues(&error))
+            .take(MAX_ISSUES)
+            .collect();
+        issues.dedup();
+        match filled {
+            Value::Object(filled) if issues.is_empty() => Ok(filled),
+            _ => Err(issues),
+        }
+    }
+
+    /// Nothing but missing values may be wrong with settings that are all defaults.
+    fn require_valid_defaults(&self) -> Result<(), String> {
+        let mut defaults = Value::Object(Map::new());
+        fill(&self.schema, &mut defaults);
+        let wrong = self
+            .validator
+            .iter_errors(&defaults)
+            .find(|error| !matches!(error.kind(), ValidationErrorKind::Required { .. }) && !at_root(error));
+        match wrong {
+            Some(error) => Err(format!(
+                "the default of {} breaks the schema: {}",
+                error.instance_path(),
+                sentence(&error)
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// An error of the validator in the user's terms; some are several issues.
+    fn issues(&self, error: &ValidationError<'_>) -> Vec<Issue> {
+        let at = format!("{ROOT}{}", error.instance_path());
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = self.known(error);
+                let message = |name: &String| format!("`{name}` is not a setting here; {known}");
+                unexpected.iter().map(|name| issue(format!("{at}/{}", escape(name)), message(name))).collect()
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                vec![issue(format!("{at}/{}", escape(name)), format!("`{name}` is required"))]
+            }
+            _ => vec![issue(at, sentence(error))],
+        }
+    }
+
+    /// Names of the properties of the schema that refused one.
+    fn known(&self, error: &ValidationError<'_>) -> String {
+        let parent = error.schema_path().as_str().rsplit_once('/').map_or("", |(parent, _)| parent);
+        let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties"));
+        match properties.and_then(Value::as_object) {
+            Some(known) if !known.is_empty() => {
+                let names: Vec<String> = known.keys().map(|name| format!("`{name}`")).collect();
+                format!("known are {}", names.join(", "))
+            }
+            _ => "there are none".to_owned(),
+        }
+    }
+}
+
+fn at_root(error: &ValidationError<'_>) -> bool {
+    error.instance_path().as_str().is_empty()
+}
+
+fn issue(path: String, message: String) -> Issue {
+    Issue { path, reason: "SettingInvalid".to_owned(), message }
+}
+
+/// Inserts the `default` of every property that is missing, in nested objects and lists too. An object that is absent
+/// and has no default stays absent.
+fn fill(schema: &Value, value: &mut Value) {
+    if let (Some(properties), Value::Object(object)) =
+        (schema.get("properties").and_then(Value::as_object), &mut *value)
+    {
+        for (name, property) in properties {
+            if !object.contains_key(name)
+                && let Some(default) = property.get("default")
+            {
+                object.insert(name.clone(), default.clone());
+            }
+            if let Some(inner) = object.get_mut(name) {
+                fill(property, inner);
+            }
+        }
+    }
+    if let (Some(items), Value::Array(list)) = (schema.get("items"), &mut *value) {
+        list.iter_mut().for_each(|item| fill(items, item));
+    }
+    for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        fill(part, value);
+    }
+}
+
+/// What is wrong and what may stand there.
+fn sentence(error: &ValidationError<'_>) -> String {
+    let found = shorten(error.instance());
+    match error.kind() {
+        ValidationErrorKind::Enum { options } => {
+            format!(
+                "{found} is not allowed here; allowed are {}",
+                list(options.as_array().into_iter().flatten())
+            )
+        }
+        ValidationErrorKind::Constant { expected_value } => {
+            format!("{found} is not allowed here; allowed is {expected_value}")
+        }
+        ValidationErrorKind::Type { kind } => {
+            let wanted = match kind {
+                TypeKind::Single(kind) => kind.to_string(),
+                TypeKind::Multiple(kinds) => {
+                    kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
+                }
+            };
+            format!("{found} is not of type {wanted}")
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            alternatives(&found, context)
+        }
+        _ => text::start(&error.to_string(), 512).to_owned(),
+    }
+}
+
+/// None of several forms fits. A list of constants is what most of them are.
+fn alternatives(found: &str, branches: &[Vec<ValidationError<'static>>]) -> String {
+    let firsts: Vec<&ValidationError<'static>> =
+        branches.iter().filter_map(|branch| branch.first()).collect();
+    let constants: Vec<&Value> = firsts
+        .iter()
+        .flat_map(|error| match error.kind() {
+            ValidationErrorKind::Constant { expected_value } => vec![&**expected_value],
+            ValidationErrorKind::Enum { options } => options.as_array().into_iter().flatten().collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let plain = |error: &&&ValidationError<'static>| {
+        matches!(error.kind(), ValidationErrorKind::Constant { .. } | ValidationErrorKind::Enum { .. })
+    };
+    if firsts.iter().filter(plain).count() == branches.len() {
+        return format!("{found} is not allowed here; allowed are {}", list(constants.into_iter()));
+    }
+    let reasons: Vec<String> = firsts.iter().map(|error| sentence(error)).collect();
+    format!("{found} has none of the allowed forms: {}", reasons.join("; or: "))
+}
+
+fn list<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    values.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn shorten(value: &Value) -> String {
+    let whole = value.to_string();
+    let short = text::start(&whole, 64);
+    if short.len() < whole.len() { format!("{short}…") } else { whole }
+}

@@ -1,0 +1,196 @@
+//! A plugin that does on demand what no plugin should: the request's name says what. Only for the host's tests.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::hint::black_box;
+use std::io::Read;
+use std::time::{Duration, Instant, SystemTime};
+
+wit_bindgen::generate!({ path: "../../../../wit", world: "database-plugin" });
+
+use db_backup::plugin::host::{Level, log};
+use db_backup::plugin::types::{
+    Argument, ArgumentPiece, BackupPlan, Completion, Escape, Encoding, EnvVar, Fragment, Issue, Output, Part,
+    PartSource, Process, Refusal, Request, Secret, Substitution,
+};
+use exports::db_backup::plugin::{backup, descriptor};
+
+struct Guest;
+export!(Guest);
+
+/// Tests change these in the compiled file, by others of the same length.
+const ID: &str = "misbehaving-guest";
+const VERSION: &str = "0.1.0-guest";
+const TYPE: &str = "misbehaving-type";
+
+const SCHEMA: &str = r##"{
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "jobs": {"type": "integer", "minimum": 1, "default": 4, "description": "How many at once."},
+    "format": {"enum": ["plain", "custom"], "default": "custom", "description": "How."}
+  }
+}"##;
+
+impl descriptor::Guest for Guest {
+    fn describe() -> descriptor::Description {
+        descriptor::Description {
+            id: ID.to_owned(),
+            version: VERSION.to_owned(),
+            summary: "Misbehaves on demand".to_owned(),
+            database_types: vec![TYPE.to_owned()],
+            default_port: Some(1),
+            bindings: vec![descriptor::Binding {
+                name: "password".to_owned(),
+                required: true,
+                summary: "A secret".to_owned(),
+            }],
+            images: vec![descriptor::Image {
+                name: "client".to_owned(),
+                reference: "docker.io/library/client:1".to_owned(),
+                server_versions: None,
+            }],
+            settings_schema: SCHEMA.to_owned(),
+            labels: vec![],
+        }
+    }
+}
+
+impl backup::Guest for Guest {
+    fn check(request: Request) -> Vec<Issue> {
+        match request.name.as_str() {
+            "issue" => vec![issue("/settings/jobs", "TooMany", "ask for fewer")],
+            "bad-pointer" => vec![issue("settings", "TooMany", "ask for fewer")],
+            "bad-reason" => vec![issue("", "too many", "ask for fewer")],
+            "bad-message" => vec![issue("", "TooMany", " ")],
+            _ => vec![],
+        }
+    }
+
+    fn plan(request: Request) -> Result<BackupPlan, Refusal> {
+        let text = match request.name.as_str() {
+            "refuse" => return Err(Refusal { issues: vec![issue("/connection", "NotNow", "try later")] }),
+            "refuse-without-issue" => return Err(Refusal { issues: vec![] }),
+            "spin" => loop {
+                black_box(0);
+            },
+            "recurse" => recurse(1).to_string(),
+            "allocate" => allocate(),
+            "panic" => panic!("the answer is not {}", 42),
+            "panic-with-a-hook" => {
+                std::panic::set_hook(Box::new(|info| log(Level::Panic, &info.to_string())));
+                panic!("through the hook")
+            }
+            "exit" => {
+                eprintln!("fatal: cannot go on");
+                std::process::exit(3)
+            }
+            "trap" => trap(),
+            "not-utf-8" => unsafe { String::from_utf8_unchecked(vec![0xc3, 0x28]) },
+            "garbage-pointer" => unsafe { String::from_raw_parts(0xffff_ff00_u32 as *mut u8, 4096, 4096) },
+            "huge" => "x".repeat(8 << 20),
+            "flood-logs" => {
+                for line in 0..10_000 {
+                    log(Level::Info, &format!("line {line} of a flood"));
+                }
+                log(Level::Info, "");
+                String::new()
+            }
+            "flood-stdout" => {
+                for line in 0..10_000 {
+                    println!("line {line} of a flood");
+                }
+                panic!("after the flood")
+            }
+            "sleep" => {
+                let start = Instant::now();
+                std::thread::sleep(Duration::from_secs(3600));
+                start.elapsed().as_secs().to_string()
+            }
+            "clock" => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos().to_string(),
+            "random" => RandomState::new().hash_one("x").to_string(),
+            "surroundings" => surroundings(),
+            _ => request.settings,
+        };
+        Ok(plan(text))
+    }
+}
+
+fn issue(path: &str, reason: &str, message: &str) -> Issue {
+    Issue { path: path.to_owned(), reason: reason.to_owned(), message: message.to_owned() }
+}
+
+#[allow(unconditional_recursion)]
+fn recurse(depth: u64) -> u64 {
+    black_box(recurse(black_box(depth + 1))) + depth
+}
+
+fn allocate() -> String {
+    let mut all = Vec::new();
+    loop {
+        all.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+fn trap() -> String {
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+    #[cfg(not(target_arch = "wasm32"))]
+    String::new()
+}
+
+fn surroundings() -> String {
+    let mut input = String::new();
+    let read = std::io::stdin().read_to_string(&mut input);
+    format!(
+        "{} {} {:?} {} {}",
+        std::env::vars().count(),
+        std::env::args().count(),
+        read.map_err(|_| ()),
+        std::fs::read("/etc/passwd").is_err(),
+        std::fs::write("/tmp/x", "x").is_err(),
+    )
+}
+
+/// A plan with `text` and one of everything else.
+fn plan(text: String) -> BackupPlan {
+    let process = Process {
+        argv: vec![Argument { pieces: vec![ArgumentPiece::Text("dump".to_owned()), ArgumentPiece::Item] }],
+        env: vec![EnvVar {
+            name: "TEXT".to_owned(),
+            value: vec![
+                Fragment::Text(text),
+                Fragment::Secret(Secret {
+                    binding: "password".to_owned(),
+                    encoding: Encoding::Escaped(Escape {
+                        substitutions: vec![Substitution { character: '\'', replacement: "''".to_owned() }],
+                        refuse: "\0".to_owned(),
+                        max: Some(64),
+                    }),
+                }),
+            ],
+        }],
+        files: vec![],
+    };
+    BackupPlan {
+        image: Some("client".to_owned()),
+        checks: vec![],
+        parts: vec![PartSource::One(Part {
+            name: "all".to_owned(),
+            extension: "sql".to_owned(),
+            media_type: "application/sql".to_owned(),
+            process,
+            output: Output::Stdout,
+            completion: Completion {
+                exit_codes: vec![0, -1],
+                header: Some(b"--".to_vec()),
+                tail: None,
+                verifier: None,
+                stderr_required: None,
+                minimum_bytes: 1,
+            },
+            restore_command: None,
+        })],
+        scratch_mebibytes: None,
+    }
+}
