@@ -35,7 +35,16 @@ func down(s state, r reporter) error {
 	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("remove the state directory: %w", err)
 	}
-	if left := leftovers(s); len(left) > 0 {
+	// The kernel takes a network namespace and a loop device away a moment after their last user.
+	left := leftovers(s)
+	for range 20 {
+		if len(left) == 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		left = leftovers(s)
+	}
+	if len(left) > 0 {
 		return fmt.Errorf("still there after the clean-up:\n  %s", strings.Join(left, "\n  "))
 	}
 	r.say("nothing is left: no process, mount, network, packet filter, control group or file")

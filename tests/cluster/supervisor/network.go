@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // sysctls that the cluster needs or that the kubelet sets; `down` puts the machine's own values back.
@@ -150,27 +149,19 @@ func nftTables() []string {
 	return tables
 }
 
-// networkLeftovers names what of the network is still there. A network namespace dies a moment after its last
-// user, and its cable with it, so this waits a little before it complains.
+// networkLeftovers names what of the network is still there.
 func networkLeftovers() []string {
 	var left []string
-	for range 20 {
-		left = nil
-		if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); err == nil {
-			left = append(left, "bridge "+bridge)
-		}
-		routes, _ := run("ip", "route", "show", "root", serviceCIDR)
-		pods, _ := run("ip", "route", "show", "root", podCIDR)
-		for line := range strings.Lines(routes + pods) {
-			left = append(left, "route "+strings.TrimSpace(line))
-		}
-		for _, table := range nftTables() {
-			left = append(left, "nftables table "+table)
-		}
-		if len(left) == 0 {
-			return nil
-		}
-		time.Sleep(100 * time.Millisecond)
+	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); err == nil {
+		left = append(left, "bridge "+bridge)
+	}
+	routes, _ := run("ip", "route", "show", "root", serviceCIDR)
+	pods, _ := run("ip", "route", "show", "root", podCIDR)
+	for line := range strings.Lines(routes + pods) {
+		left = append(left, "route "+strings.TrimSpace(line))
+	}
+	for _, table := range nftTables() {
+		left = append(left, "nftables table "+table)
 	}
 	return left
 }
