@@ -1,0 +1,139 @@
+//! `spec.storageDestination` as the work order has it. CEL refuses most of this at admission; here it is refused
+//! again, because a definition can be edited and these strings become paths.
+
+use dbbackup_api::storage::{SecretKeyRef, StorageDestination, StorageType};
+use dbbackup_protocol::{
+    contract::Issue,
+    work_order::{S3, SecretKey, Storage},
+};
+
+/// Reads a destination.
+///
+/// # Errors
+/// Everything that is wrong with it, with pointers into `spec`; never empty.
+pub fn destination(destination: &StorageDestination) -> Result<Storage, Vec<Issue>> {
+    let path = destination.path.as_deref().unwrap_or_default().trim_matches('/');
+    let mut issues = vec![];
+    if !path.is_empty() && !path.split('/').all(is_folder) {
+        issues.push(issue(
+            "path",
+            "StoragePathInvalid",
+            "must be folders of letters, digits and . _ = + @ - with single slashes between them, without '.' or \
+             '..'",
+        ));
+    }
+    let storage = match destination.type_ {
+        StorageType::S3 => s3(destination, path, &mut issues),
+        StorageType::Pvc => pvc(destination, path, &mut issues),
+        StorageType::Gcs | StorageType::Azure => {
+            issues.push(issue(
+                "type",
+                "StorageTypeNotSupported",
+                &format!("{} is not supported by this version: use s3 or pvc", destination.type_.as_str()),
+            ));
+            None
+        }
+    };
+    match storage {
+        Some(storage) if issues.is_empty() => Ok(storage),
+        _ => Err(issues),
+    }
+}
+
+fn s3(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) -> Option<Storage> {
+    issues.extend(
+        destination.secret_name.iter().filter_map(|name| name_issue("/storageDestination/secretName", name)),
+    );
+    let ca = destination.ca_secret.as_ref();
+    issues.extend(ca.into_iter().flat_map(|ca| key_issues("/storageDestination/caSecret", ca)));
+    if destination.endpoint.as_deref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
+        let message = "must be a URL such as https://s3.example.com:9000, without path, user or query";
+        issues.push(issue("endpoint", "EndpointInvalid", message));
+    }
+    let bucket = destination.bucket.as_deref().filter(|bucket| is_bucket(bucket));
+    if bucket.is_none() {
+        issues.push(issue("bucket", "BucketMissing", "must be the name of a bucket; folders go into path"));
+    }
+    Some(Storage::S3(S3 {
+        bucket: bucket?.to_owned(),
+        path: path.to_owned(),
+        endpoint: destination.endpoint.clone(),
+        region: destination.region.clone(),
+        // Most compatible servers have no wildcard certificate.
+        force_path_style: destination.force_path_style.unwrap_or(destination.endpoint.is_some()),
+        secret: destination.secret_name.clone(),
+        ca: ca.map(|SecretKeyRef { name, key }| SecretKey { secret: name.clone(), key: key.clone() }),
+    }))
+}
+
+fn pvc(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) -> Option<Storage> {
+    let Some(claim) = destination.pvc_name.as_deref() else {
+        issues.push(issue("pvcName", "ClaimMissing", "must name a PersistentVolumeClaim"));
+        return None;
+    };
+    issues.extend(name_issue("/storageDestination/pvcName", claim));
+    Some(Storage::Pvc { claim: claim.to_owned(), path: path.to_owned() })
+}
+
+fn issue(field: &str, reason: &str, message: &str) -> Issue {
+    Issue {
+        path: format!("/storageDestination/{field}"),
+        reason: reason.into(),
+        message: format!("storageDestination.{field} {message}"),
+    }
+}
+
+fn is_folder(segment: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._=+@ -".contains(c);
+    !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(allowed)
+}
+
+fn is_bucket(name: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    name.len() <= 255
+        && edge(name.chars().next())
+        && edge(name.chars().next_back())
+        && name.chars().all(allowed)
+}
+
+fn is_endpoint(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = host.map(|host| host.strip_suffix('/').unwrap_or(host));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]_".contains(c);
+    host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
+}
+
+/// A wrong name of a Secret or claim passes the API server in a Pod spec; then the kubelet waits for it for ever.
+pub(super) fn name_issue(pointer: &str, name: &str) -> Option<Issue> {
+    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let valid = name.len() <= 253
+        && name.split('.').all(|label| {
+            edge(label.bytes().next())
+                && edge(label.bytes().next_back())
+                && label.bytes().all(|byte| edge(Some(byte)) || byte == b'-')
+        });
+    (!valid).then(|| Issue {
+        path: pointer.to_owned(),
+        reason: "NameInvalid".into(),
+        message: format!(
+            "{name:?} is no name of a Kubernetes object: lower case letters, digits, '-' and '.'"
+        ),
+    })
+}
+
+/// Name and key of a Secret.
+pub(super) fn key_issues(pointer: &str, reference: &SecretKeyRef) -> Vec<Issue> {
+    let key = (!is_secret_key(&reference.key)).then(|| Issue {
+        path: format!("{pointer}/key"),
+        reason: "SecretKeyInvalid".into(),
+        message: format!("{:?} is no key of a Secret: letters, digits, '-', '_' and '.'", reference.key),
+    });
+    name_issue(&format!("{pointer}/name"), &reference.name).into_iter().chain(key).collect()
+}
+
+/// What the API server accepts as a key of a Secret.
+pub(crate) fn is_secret_key(key: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=253).contains(&key.len()) && key.chars().all(allowed) && key != "." && !key.starts_with("..")
+}

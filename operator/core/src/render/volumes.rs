@@ -1,0 +1,226 @@
+//! Volumes and who mounts them: the wall between the database's secrets and the storage's.
+
+use std::collections::BTreeMap;
+
+use dbbackup_api::{DatabaseBackupSpec, backup::DatabaseTls, storage::StorageType};
+use dbbackup_protocol::{
+    contract::Issue,
+    pod::{
+        AGENT_DIR, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR, DATABASE_TLS_DIR, S3_ACCESS_KEY_ID,
+        S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR,
+        STORAGE_CREDENTIALS_DIR,
+    },
+};
+use k8s_openapi::{
+    api::core::v1::{
+        EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource,
+        SecretProjection, Volume, VolumeMount, VolumeProjection,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+use super::{
+    pod::Parts,
+    storage::{key_issues, name_issue},
+};
+
+/// Readable by the group (`fsGroup`), by nobody else.
+const SECRET_MODE: i32 = 0o440;
+/// The agent is a static binary of some 10 MB.
+const AGENT_MEBIBYTES: u32 = 64;
+/// A socket has no size; config files are a part of a plan.
+const SMALL_MEBIBYTES: u32 = 1;
+/// Scratch where the plan asks for none: `HOME` and `TMPDIR` of its processes.
+const SCRATCH_MEBIBYTES: u32 = 64;
+
+/// File names below [`DATABASE_TLS_DIR`] and [`STORAGE_CA_DIR`], as `protocol::pod` has them.
+const CA: &str = "ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// Who mounts a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mounter {
+    /// Copies the agent.
+    Install,
+    /// Runs the plan.
+    Client,
+    /// Holds the storage keys.
+    Mover,
+}
+
+/// A volume and its mounts.
+#[derive(Clone, Debug)]
+pub(super) struct Mounted {
+    pub(super) volume: Volume,
+    path: &'static str,
+    writers: &'static [Mounter],
+    readers: &'static [Mounter],
+}
+
+impl Mounted {
+    /// The mount of one container, if it has one.
+    pub(super) fn mount(&self, by: Mounter) -> Option<VolumeMount> {
+        let writes = self.writers.contains(&by);
+        (writes || self.readers.contains(&by)).then(|| VolumeMount {
+            name: self.volume.name.clone(),
+            mount_path: self.path.to_owned(),
+            read_only: (!writes).then_some(true),
+            ..VolumeMount::default()
+        })
+    }
+}
+
+/// Keys of one Secret and the files that they become.
+#[derive(Clone, Debug)]
+pub(super) struct SecretFiles {
+    secret: String,
+    /// Key and file name.
+    files: Vec<(String, String)>,
+}
+
+/// All volumes of a pod.
+pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
+    use Mounter::{Client, Install, Mover};
+    let scratch = parts.planned.plan.scratch_mebibytes.unwrap_or_default().max(SCRATCH_MEBIBYTES);
+    let mut all = vec![
+        empty("agent", AGENT_DIR, AGENT_MEBIBYTES, None, (&[Install], &[Client])),
+        empty("socket", SOCKET_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client, Mover], &[])),
+        empty("config", CONFIG_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client], &[])),
+        empty("scratch", SCRATCH_DIR, scratch, None, (&[Client], &[])),
+    ];
+    all.extend(secrets("bindings", BINDINGS_DIR, bindings(parts), &[Client]));
+    all.extend(secrets("database-tls", DATABASE_TLS_DIR, parts.tls.clone(), &[Client]));
+    all.extend(secrets("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
+    all.extend(secrets("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
+    all.extend(claim(parts.spec));
+    all
+}
+
+/// The files of `connection.tls`.
+///
+/// # Errors
+/// Names that cannot be.
+pub(super) fn database_tls(spec: &DatabaseBackupSpec) -> Result<Vec<SecretFiles>, Vec<Issue>> {
+    let Some(DatabaseTls { mode: _, ca_secret, client_secret_name }) =
+        spec.connection.as_ref().and_then(|connection| connection.tls.as_ref())
+    else {
+        return Ok(vec![]);
+    };
+    let mut issues = vec![];
+    let mut files = vec![];
+    if let Some(ca) = ca_secret {
+        issues.extend(key_issues("/connection/tls/caSecret", ca));
+        files.push(SecretFiles { secret: ca.name.clone(), files: vec![(ca.key.clone(), CA.into())] });
+    }
+    if let Some(secret) = client_secret_name {
+        issues.extend(name_issue("/connection/tls/clientSecretName", secret));
+        let same = [CERTIFICATE, KEY].map(|key| (key.to_owned(), key.to_owned()));
+        files.push(SecretFiles { secret: secret.clone(), files: same.into() });
+    }
+    if issues.is_empty() { Ok(files) } else { Err(issues) }
+}
+
+/// One file for each binding, named like it, whatever the key is called.
+fn bindings(parts: &Parts<'_>) -> Vec<SecretFiles> {
+    let mut by_secret: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+    for bound in &parts.planned.bindings {
+        by_secret.entry(&bound.secret).or_default().push((bound.key.clone(), bound.name.clone()));
+    }
+    by_secret.into_iter().map(|(secret, files)| SecretFiles { secret: secret.to_owned(), files }).collect()
+}
+
+fn credentials(spec: &DatabaseBackupSpec) -> Vec<SecretFiles> {
+    let keys = [S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN];
+    let secret = spec.storage_destination.secret_name.iter().filter(|_| is_s3(spec));
+    secret
+        .map(|secret| SecretFiles {
+            secret: secret.clone(),
+            files: keys.map(|key| (key.to_owned(), key.to_owned())).into(),
+        })
+        .collect()
+}
+
+fn storage_ca(spec: &DatabaseBackupSpec) -> Vec<SecretFiles> {
+    let ca = spec.storage_destination.ca_secret.iter().filter(|_| is_s3(spec));
+    ca.map(|ca| SecretFiles { secret: ca.name.clone(), files: vec![(ca.key.clone(), CA.into())] }).collect()
+}
+
+fn is_s3(spec: &DatabaseBackupSpec) -> bool {
+    spec.storage_destination.type_ == StorageType::S3
+}
+
+fn claim(spec: &DatabaseBackupSpec) -> Option<Mounted> {
+    let destination = &spec.storage_destination;
+    let claim_name = destination.pvc_name.clone().filter(|_| destination.type_ == StorageType::Pvc)?;
+    Some(Mounted {
+        volume: Volume {
+            name: "backups".into(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name,
+                ..PersistentVolumeClaimVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        path: BACKUPS_DIR,
+        writers: &[Mounter::Mover],
+        readers: &[],
+    })
+}
+
+type Mounters = (&'static [Mounter], &'static [Mounter]);
+
+fn empty(
+    name: &str,
+    path: &'static str,
+    mebibytes: u32,
+    medium: Option<&str>,
+    (writers, readers): Mounters,
+) -> Mounted {
+    Mounted {
+        volume: Volume {
+            name: name.into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                medium: medium.map(Into::into),
+                size_limit: Some(Quantity(format!("{mebibytes}Mi"))),
+            }),
+            ..Volume::default()
+        },
+        path,
+        writers,
+        readers,
+    }
+}
+
+/// Optional throughout: a pod whose Secret is missing would wait for it without a word; the agent names it.
+fn secrets(
+    name: &str,
+    path: &'static str,
+    files: Vec<SecretFiles>,
+    readers: &'static [Mounter],
+) -> Option<Mounted> {
+    if files.is_empty() {
+        return None;
+    }
+    let sources = files.into_iter().map(|SecretFiles { secret, files }| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: secret,
+            items: Some(files.into_iter().map(|(key, path)| KeyToPath { key, path, mode: None }).collect()),
+            optional: Some(true),
+        }),
+        ..VolumeProjection::default()
+    });
+    Some(Mounted {
+        volume: Volume {
+            name: name.into(),
+            projected: Some(ProjectedVolumeSource {
+                default_mode: Some(SECRET_MODE),
+                sources: Some(sources.collect()),
+            }),
+            ..Volume::default()
+        },
+        path,
+        writers: &[],
+        readers,
+    })
+}
