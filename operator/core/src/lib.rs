@@ -1,1 +1,11 @@
-//! Stub.
+//! Policy without I/O: pure, total functions of what was observed. No clock, no randomness, no environment.
+
+pub mod decide;
+pub mod imagepolicy;
+pub mod names;
+pub mod observed;
+pub mod planning;
+pub mod render;
+pub mod request;
+mod secrets;
+pub mod timetable;

@@ -146,7 +146,7 @@ pub struct RunReport {
 }
 
 /// Why a termination message is no run report.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     /// The container left nothing.
     #[error("the mover left no run report")]

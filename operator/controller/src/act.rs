@@ -1,0 +1,144 @@
+//! The only writer of Jobs. A Job's name is the lock of its slot: it is created, never applied.
+
+use dbbackup_api::DatabaseBackup;
+use dbbackup_core::{
+    decide::{Decision, NewJob, OldJob},
+    observed::RefusedCreate,
+    planning::{Planned, Planning},
+};
+use jiff::SignedDuration;
+use k8s_openapi::api::batch::v1::Job;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use tracing::info;
+
+use crate::{context::Context, reconcile::Error};
+
+/// Owner of the fields that we write.
+pub(crate) const FIELD_MANAGER: &str = "db-backup-operator";
+/// How long to wait after the API server refused a Job for a reason that may pass, such as a full quota.
+const RETRY_REFUSED: SignedDuration = SignedDuration::from_secs(30);
+
+/// Creates what was decided. The inner error is a refusal that the user must know of.
+///
+/// # Errors
+/// A request that failed without an answer on the matter.
+pub(crate) async fn create(
+    object: &DatabaseBackup,
+    decision: &Decision,
+    planning: &Planning,
+    context: &Context,
+) -> Result<Result<(), RefusedCreate>, Error> {
+    for new in &decision.create {
+        // `decide` creates nothing without a plan.
+        let Planning::Planned(planned) = planning else { continue };
+        if let Err(refused) = create_one(object, new, planned, context).await? {
+            return Ok(Err(refused));
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn create_one(
+    object: &DatabaseBackup,
+    new: &NewJob,
+    planned: &Planned,
+    context: &Context,
+) -> Result<Result<(), RefusedCreate>, Error> {
+    let job = match context.planner.render(object, new, planned) {
+        Ok(job) => job,
+        Err((reason, message)) => return Ok(Err(refused(new, reason, message, false))),
+    };
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    match jobs.create(&parameters, &job).await {
+        Ok(_) => {
+            info!(job = new.name, slot = %new.slot, plugin = planned.plugin.id, digest = planned.plugin.digest, "Job created");
+            Ok(Ok(()))
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 && status.is_already_exists() => {
+            adopt(&jobs, object, new).await
+        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 413 | 422) => {
+            Ok(Err(refused(new, classify(status.code, &status.message), status.message.clone(), false)))
+        }
+        Err(error) => Err(Error::on("create the Job")(error)),
+    }
+}
+
+/// The name is taken: ours means that an earlier pass got through, somebody else's is a conflict.
+async fn adopt(jobs: &Api<Job>, object: &DatabaseBackup, new: &NewJob) -> Result<Result<(), RefusedCreate>, Error> {
+    let Some(job) = jobs.get_opt(&new.name).await.map_err(Error::on("get the Job that has the name"))? else {
+        // Gone in between: the next pass tries again.
+        let message = format!("a Job {} was in the way and is going away", new.name);
+        return Ok(Err(refused(new, "NameConflict", message, false)));
+    };
+    let uid = object.uid();
+    let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
+    if owners.iter().any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref()) {
+        return Ok(Ok(()));
+    }
+    let message = format!(
+        "a Job named {} exists that this DatabaseBackup does not control, so the run was skipped: delete that Job, or \
+         find out who creates it",
+        new.name
+    );
+    Ok(Err(refused(new, "NameConflict", message, true)))
+}
+
+fn refused(new: &NewJob, reason: &'static str, message: String, permanent: bool) -> RefusedCreate {
+    let retry_at = Context::now() + RETRY_REFUSED;
+    RefusedCreate { job: new.name.clone(), reason: reason.to_owned(), message, permanent, retry_at }
+}
+
+/// The API server's own words decide which reason the user sees; an unknown one is a plain rejection.
+fn classify(code: u16, message: &str) -> &'static str {
+    match code {
+        403 if message.contains("exceeded quota") => "QuotaExceeded",
+        403 if message.contains("being terminated") => "NamespaceTerminating",
+        403 if message.contains("violates PodSecurity") => "PodSecurityViolation",
+        403 => "Forbidden",
+        _ => "JobRejected",
+    }
+}
+
+/// Deletes what was decided, pods first. Whoever is gone already is fine; another Job of the same name stays.
+///
+/// # Errors
+/// A request that failed.
+pub(crate) async fn delete(object: &DatabaseBackup, decision: &Decision, context: &Context) -> Result<(), Error> {
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    for OldJob { name, uid } in &decision.delete {
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
+            ..DeleteParams::foreground()
+        };
+        match jobs.delete(name, &parameters).await {
+            Ok(_) => info!(job = name, "Job deleted"),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(error) => return Err(Error::on("delete an old Job")(error)),
+        }
+    }
+    Ok(())
+}
+
+/// The object's kind and version, for owner references and patches.
+pub(crate) fn api_version() -> String {
+    DatabaseBackup::api_version(&()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_their_own_reasons() {
+        let quota = "jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1";
+        assert_eq!(classify(403, quota), "QuotaExceeded");
+        assert_eq!(classify(403, "unable to create new content in namespace a because it is being terminated"), "NamespaceTerminating");
+        assert_eq!(classify(403, "User \"x\" cannot create resource"), "Forbidden");
+        assert_eq!(classify(422, "Job.batch is invalid"), "JobRejected");
+    }
+}

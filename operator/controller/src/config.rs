@@ -1,0 +1,77 @@
+//! What an administrator can set: flags, each with an environment variable. Read once, in `main`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+
+/// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "operator", version, about)]
+pub(crate) struct Config {
+    /// Directories with plugins (`*.wasm`), separated by commas.
+    #[arg(long, env = "PLUGIN_DIRS", value_delimiter = ',', default_value = "/plugins")]
+    pub plugin_dirs: Vec<PathBuf>,
+
+    /// The operator's own image: pods run its agent.
+    #[arg(long, env = "OPERATOR_IMAGE")]
+    pub operator_image: String,
+
+    /// Watch this namespace only. Default: all.
+    #[arg(long, env = "WATCH_NAMESPACE")]
+    pub watch_namespace: Option<String>,
+
+    /// Images that `spec.image` may name, besides those of the loaded plugins: repositories such as
+    /// `registry.example.com/tools/dump`, or `registry.example.com/tools/*` for all below one. Separated by commas.
+    #[arg(long, env = "ALLOWED_IMAGES", value_delimiter = ',')]
+    pub allowed_image: Vec<String>,
+
+    /// Rewrites of image repositories for clusters with a mirror, as `docker.io/library=registry.example.com/hub`.
+    /// Separated by commas; the longest match wins.
+    #[arg(long, env = "IMAGE_MIRRORS", value_delimiter = ',', value_parser = mirror)]
+    pub image_mirror: Vec<(String, String)>,
+
+    /// Leave user and group ids of pods to the cluster, for those that assign them by namespace (OpenShift).
+    #[arg(long, env = "CLUSTER_ASSIGNS_IDS")]
+    pub cluster_assigns_ids: bool,
+
+    /// ServiceAccount of the pods, without any token mounted. Default: the namespace's own.
+    #[arg(long, env = "RUNNER_SERVICE_ACCOUNT")]
+    pub runner_service_account: Option<String>,
+
+    /// How many objects are reconciled at the same time.
+    #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+
+    /// Address of `/healthz`, `/readyz` and `/metrics`.
+    #[arg(long, env = "HTTP_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub http_address: SocketAddr,
+
+    /// Log filter in the syntax of `tracing`, for example `info` or `info,kube=debug`.
+    #[arg(long, env = "LOG", default_value = "info")]
+    pub log: String,
+}
+
+fn mirror(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
+        _ => Err(format!("{text:?} is no FROM=TO, for example docker.io/library=registry.example.com/hub")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_are_consistent() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mirror_needs_both_sides() {
+        assert_eq!(mirror("a/b=c"), Ok(("a/b".into(), "c".into())));
+        assert!(mirror("a/b").is_err() && mirror("=c").is_err() && mirror("a=").is_err());
+    }
+}

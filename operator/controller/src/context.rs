@@ -1,0 +1,93 @@
+//! What every pass shares.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Client,
+    runtime::reflector::{self, Store, store::Writer},
+};
+
+use crate::{config::Config, metrics::Metrics, planner::Planner};
+
+/// First wait after a failed pass; doubled for each further one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// Longest wait after a failed pass.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+
+/// What every pass shares.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) planner: Arc<Planner>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cache of the Jobs that carry our label, without their specs.
+    pub(crate) jobs: Store<Job>,
+    /// Cache of the pods that carry our label, without their specs.
+    pub(crate) pods: Store<Pod>,
+    /// Consecutive failed passes by UID: kube has no backoff of its own per object.
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// The writing ends of the caches, for the watches.
+pub(crate) struct CacheWriters {
+    pub(crate) jobs: Writer<Job>,
+    pub(crate) pods: Writer<Pod>,
+}
+
+impl Context {
+    /// Connects, loads the plugins.
+    ///
+    /// # Errors
+    /// No configuration for the API server, or no plugin engine.
+    pub(crate) async fn new(config: &Config) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
+        let client = Client::try_default().await.context("cannot find the API server: run in a pod or set KUBECONFIG")?;
+        let metrics = Arc::new(Metrics::new());
+        let loading = config.clone();
+        let planner = tokio::task::spawn_blocking(move || Planner::load(&loading)).await.context("loading plugins panicked")??;
+        metrics.plugins.set(planner.loaded());
+        metrics.plugins_failed.set(planner.failed());
+        let (jobs, job_writer) = reflector::store();
+        let (pods, pod_writer) = reflector::store();
+        let context = Self { client, planner: Arc::new(planner), metrics, jobs, pods, failures: Mutex::default() };
+        Ok((Arc::new(context), CacheWriters { jobs: job_writer, pods: pod_writer }))
+    }
+
+    /// The one place where the operator reads the clock.
+    pub(crate) fn now() -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// How long to wait after one more failed pass over this object.
+    pub(crate) fn backoff(&self, uid: &str) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        backoff(*count)
+    }
+
+    /// A pass ended well.
+    pub(crate) fn recovered(&self, uid: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+fn backoff(count: u32) -> Duration {
+    FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(count.saturating_sub(1))).min(LONGEST_BACKOFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_cap() {
+        let waits = [1, 2, 3, 20, u32::MAX].map(|count| backoff(count).as_secs());
+        assert_eq!(waits, [1, 2, 4, 300, 300]);
+    }
+}

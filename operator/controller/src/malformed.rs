@@ -1,0 +1,52 @@
+//! An object that does not fit the types, for example one written before a rule of the CRD was tightened: the watch
+//! goes on, and the object itself says what is wrong.
+
+use dbbackup_api::DatabaseBackup;
+use dbbackup_core::decide::Event;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use crate::{
+    act::{self, FIELD_MANAGER},
+    context::Context,
+    reconcile::{Error, Watched},
+    report,
+};
+
+/// Says so in `lastBackupStatus` and `failureReason`, keeps the rest of the status.
+///
+/// # Errors
+/// A request that failed.
+pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) -> Result<(), Error> {
+    let kind = ApiResource::erase::<DatabaseBackup>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &watched.namespace().unwrap_or_default(), &kind);
+    let Some(found) = api.get_opt(&watched.name_any()).await.map_err(Error::on("get the malformed object"))? else {
+        return Ok(());
+    };
+    let message = format!("the object cannot be read: {error}; correct it with kubectl edit");
+    let old = found.data.get("status").cloned().unwrap_or_else(|| json!({}));
+    let mut status = old.clone();
+    if let Value::Object(fields) = &mut status {
+        fields.insert("lastBackupStatus".into(), json!("Error"));
+        fields.insert("failureReason".into(), json!(format!("MalformedObject: {message}")));
+    }
+    if status == old {
+        return Ok(());
+    }
+    warn!(error, "malformed object");
+    let patch = json!({
+        "apiVersion": act::api_version(),
+        "kind": DatabaseBackup::kind(&()),
+        "metadata": { "name": found.name_any(), "uid": found.uid() },
+        "status": status,
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch_status(&found.name_any(), &parameters, &Patch::Apply(patch)).await.map_err(Error::on("write the status"))?;
+    let event = Event { warning: true, reason: "MalformedObject".into(), message };
+    report::publish(watched, &event, context).await;
+    Ok(())
+}

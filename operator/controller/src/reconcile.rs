@@ -1,0 +1,110 @@
+//! One pass over one object: observe, decide, act, report.
+
+use std::{sync::Arc, time::Duration};
+
+use dbbackup_api::DatabaseBackup;
+use dbbackup_core::decide::{Decision, decide};
+use jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    core::{DeserializeGuard, error_boundary},
+    runtime::controller::Action,
+};
+use tracing::{Instrument, info_span, warn};
+
+use crate::{act, context::Context, malformed, observe, report};
+
+/// The object as it is watched: one that cannot be read does not stop the watch.
+pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
+
+/// A request to the API server that failed, and for what.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt}: {source}")]
+pub(crate) struct Error {
+    attempt: &'static str,
+    source: Box<kube::Error>,
+}
+
+impl Error {
+    /// For `map_err`.
+    pub(crate) fn on(attempt: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self { attempt, source: Box::new(source) }
+    }
+}
+
+/// One pass.
+///
+/// # Errors
+/// A request failed; the pass is repeated after a backoff.
+pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
+    let span = info_span!("reconcile", namespace = watched.namespace(), name = watched.name_any());
+    let outcome = match &watched.0 {
+        Ok(object) => pass(object, &context).instrument(span).await,
+        Err(invalid) => refuse(&watched, invalid, &context).instrument(span).await,
+    };
+    if outcome.is_ok() {
+        context.recovered(&watched.uid().unwrap_or_default());
+    }
+    outcome
+}
+
+async fn refuse(watched: &Watched, invalid: &error_boundary::InvalidObject, context: &Context) -> Result<Action, Error> {
+    malformed::report(watched, &invalid.error, context).await?;
+    context.metrics.pass("malformed");
+    Ok(Action::await_change())
+}
+
+async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
+    let seen = observe::cached(object, context);
+    let planning = context.planner.plan(object).await;
+    let decision = decide(&seen.with(&planning, None), Context::now());
+    if is_rest(object, &decision) {
+        context.metrics.pass("rest");
+        return Ok(wake(&decision));
+    }
+    // Something is to be done: look again, live, and decide anew.
+    let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
+    let planning = context.planner.plan(&seen.object).await;
+    let mut decision = decide(&seen.with(&planning, None), Context::now());
+    if let Err(refused) = act::create(&seen.object, &decision, &planning, context).await? {
+        decision = decide(&seen.with(&planning, Some(refused)), Context::now());
+    }
+    report::status(&seen.object, &decision, context).await?;
+    act::delete(&seen.object, &decision, context).await?;
+    report::events(&seen.object, &decision, context).await;
+    context.metrics.pass("applied");
+    Ok(wake(&decision))
+}
+
+fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
+    decision.create.is_empty() && decision.delete.is_empty() && !report::differs(object, decision)
+}
+
+/// Until `wake_at`, from now on by the wall clock.
+fn wake(decision: &Decision) -> Action {
+    Action::requeue(until(decision.wake_at, Context::now()))
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+/// What to do after a failed pass.
+pub(crate) fn after_error(watched: Arc<Watched>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.backoff(&watched.uid().unwrap_or_default());
+    context.metrics.pass("failed");
+    warn!(namespace = watched.namespace(), name = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
+    Action::requeue(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_past_wake_is_now() {
+        let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+        assert_eq!(until(now - jiff::SignedDuration::from_secs(5), now), Duration::ZERO);
+        assert_eq!(until(now + jiff::SignedDuration::from_secs(5), now), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,98 @@
+//! Tell the user: status by server-side apply, only when it differs; events, only about changes.
+
+use dbbackup_api::DatabaseBackup;
+use dbbackup_core::decide::{Decision, Event};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter},
+};
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::{
+    act::{self, FIELD_MANAGER},
+    context::Context,
+    reconcile::Error,
+};
+
+/// Longest note of an event (Kubernetes' own limit is 1024 bytes).
+const MAX_NOTE: usize = 1000;
+
+/// Whether there is anything to write.
+pub(crate) fn differs(object: &DatabaseBackup, decision: &Decision) -> bool {
+    decision.status.is_some() && decision.status != object.status
+}
+
+/// Writes the status, if it differs. The patch carries the UID: an object that was deleted and made again meanwhile
+/// does not get its predecessor's past.
+///
+/// # Errors
+/// A request that failed.
+pub(crate) async fn status(object: &DatabaseBackup, decision: &Decision, context: &Context) -> Result<(), Error> {
+    if !differs(object, decision) {
+        return Ok(());
+    }
+    let patch = json!({
+        "apiVersion": act::api_version(),
+        "kind": DatabaseBackup::kind(&()),
+        "metadata": { "name": object.name_any(), "uid": object.uid() },
+        "status": decision.status,
+    });
+    let backups: Api<DatabaseBackup> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    backups.patch_status(&object.name_any(), &parameters, &Patch::Apply(patch)).await.map_err(Error::on("write the status"))?;
+    Ok(())
+}
+
+/// Publishes what changed. An event that cannot be written is logged and lost: status has the same facts.
+pub(crate) async fn events(object: &DatabaseBackup, decision: &Decision, context: &Context) {
+    for event in &decision.events {
+        info!(reason = event.reason, warning = event.warning, message = event.message, "told");
+        context.metrics.told(&event.reason);
+        publish(object, event, context).await;
+    }
+}
+
+/// A recorder of its own for each event: a shared one merges events by reason and would show the first note for ever.
+pub(crate) async fn publish<K: Resource<DynamicType = ()>>(object: &K, event: &Event, context: &Context) {
+    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
+    let published = Recorder::new(context.client.clone(), reporter)
+        .publish(
+            &KubeEvent {
+                type_: if event.warning { EventType::Warning } else { EventType::Normal },
+                reason: event.reason.clone(),
+                note: Some(note(&event.message)),
+                action: "Reconcile".into(),
+                secondary: None,
+            },
+            &object.object_ref(&()),
+        )
+        .await;
+    if let Err(error) = published {
+        warn!(reason = event.reason, error = %error, "an event could not be written");
+    }
+}
+
+fn note(message: &str) -> String {
+    let mut note = String::new();
+    for c in message.chars() {
+        if note.len() + c.len_utf8() > MAX_NOTE {
+            note.push('…');
+            break;
+        }
+        note.push(c);
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_fit_whatever_the_characters() {
+        assert!(note(&"ä".repeat(2000)).len() <= 1024);
+        assert_eq!(note("short"), "short");
+    }
+}

@@ -1,0 +1,108 @@
+//! The watches that wake passes, and how they end.
+
+use std::{fmt::Debug, sync::Arc};
+
+use dbbackup_api::{APP_LABEL, DatabaseBackup, NAME_LABEL};
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::Config as ControllerConfig,
+        reflector::{ObjectRef, store::Writer},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::{
+    config::Config,
+    context::{CacheWriters, Context},
+    http::Readiness,
+    reconcile::{Watched, after_error, reconcile},
+};
+
+/// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
+const WATCH_SECONDS: u32 = 200;
+
+/// Runs passes until a signal ends it; passes under way are finished.
+pub(crate) async fn run(config: &Config, context: Arc<Context>, caches: CacheWriters, ready: Readiness) {
+    let namespace = config.watch_namespace.as_deref();
+    let backups: Api<Watched> = api(&context.client, namespace);
+    let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
+    let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
+    let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
+        .with_config(ControllerConfig::default().concurrency(config.concurrency))
+        .watches_stream(jobs, |job| owner(&job))
+        .watches_stream(pods, |pod| owner(&pod))
+        .graceful_shutdown_on(shutdown_signal());
+    tokio::spawn(announce(Arc::clone(&context), ready));
+    controller
+        .run(reconcile, after_error, context)
+        .for_each(|outcome| async move {
+            if let Err(error) = outcome {
+                // A pass that failed was logged with its object; what is left are the watches.
+                if !matches!(error, kube::runtime::controller::Error::ReconcilerFailed(..)) {
+                    warn!(error = %error, "watch");
+                }
+            }
+        })
+        .await;
+    info!("stopped");
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Watches what carries our label into its cache. `slim` drops what nobody reads.
+fn cache<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K)) -> impl Stream<Item = Result<K, watcher::Error>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (label, value) = APP_LABEL;
+    let config = watcher::Config::default().labels(&format!("{label}={value}")).timeout(WATCH_SECONDS);
+    watcher(api, config)
+        .default_backoff()
+        .modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            slim(object);
+        })
+        .reflect(writer)
+        .touched_objects()
+        .inspect_err(|error| warn!(error = %error, "watch"))
+}
+
+/// By label: pods are owned by Jobs, and a foreign Job under our name is of interest as well.
+fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>> {
+    let name = object.labels().get(NAME_LABEL)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+async fn announce(context: Arc<Context>, ready: Readiness) {
+    let seen = tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready());
+    if let (Ok(()), Ok(())) = seen {
+        ready.set();
+        info!(plugins = context.planner.loaded(), "ready");
+    }
+}
+
+/// SIGTERM or SIGINT. A process that cannot listen for them is ended by the default action instead.
+async fn shutdown_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
+        _ = int.recv() => info!(signal = "SIGINT", "stopping"),
+    }
+}

@@ -1,0 +1,176 @@
+//! From what is to what shall be: pure and total. All policy of runs lives here and in the files below.
+//!
+//! The order is the order of the steps: settle what ran ([`runs`]), account the schedule ([`slots`]), choose what
+//! starts ([`start`]), clean up ([`history`]), say it ([`report`]).
+
+mod history;
+mod report;
+mod runs;
+mod slots;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use dbbackup_api::{DatabaseBackup, DatabaseBackupStatus, status::RunRecord};
+use dbbackup_protocol::work_order::Trigger;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::observed::{Observed, ObservedJob};
+
+/// No wait is longer, so that clock steps and lost timers are harmless: wall time is read again by then.
+pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
+/// A timer that fires a little early must not find that nothing is due (CronJob adds the same against NTP steps).
+const SLOT_MARGIN: SignedDuration = SignedDuration::from_millis(100);
+
+/// What shall be done. `actions` in their order: creates come before the status is written (the Job's name is the
+/// lock, a crash in between is found again), deletes after it (a Job goes only when status holds its outcome).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Jobs to create.
+    pub create: Vec<NewJob>,
+    /// The whole status. None: write none (the object is being deleted).
+    pub status: Option<DatabaseBackupStatus>,
+    /// Jobs to delete, once the status is written.
+    pub delete: Vec<OldJob>,
+    /// What to tell, once the status is written.
+    pub events: Vec<Event>,
+    /// When to look again, at the latest.
+    pub wake_at: Timestamp,
+}
+
+/// A Job to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// Its name: the lock of its slot.
+    pub name: String,
+    /// Due instant; for a manual run, now.
+    pub slot: Timestamp,
+    /// Why.
+    pub trigger: Trigger,
+    /// The token of a manual run.
+    pub token: Option<String>,
+}
+
+/// A Job to delete. The UID is a precondition: a new Job of the same name is another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldJob {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Something is wrong.
+    pub warning: bool,
+    /// Stable word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// Decides. Equal arguments give equal decisions. `now` is cut to whole seconds, the precision of the API.
+pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
+    let now = whole_seconds(now);
+    if observed.object.metadata.deletion_timestamp.is_some() {
+        // Its Jobs go with it, by owner reference; what is in storage stays.
+        return Decision {
+            create: vec![],
+            status: None,
+            delete: vec![],
+            events: vec![],
+            wake_at: now + LONGEST_WAIT,
+        };
+    }
+    let mut draft = Draft::new(observed, now);
+    runs::settle(&mut draft);
+    let schedule = slots::account(&mut draft);
+    start::choose(&mut draft, &schedule);
+    history::clean(&mut draft);
+    report::conclude(draft, &schedule)
+}
+
+/// The decision in the making: the old status, changed step by step.
+#[derive(Debug)]
+struct Draft<'a> {
+    observed: &'a Observed<'a>,
+    object: &'a DatabaseBackup,
+    now: Timestamp,
+    /// Jobs that this object controls, by UID: a name or a label proves nothing.
+    ours: Vec<&'a ObservedJob>,
+    old: DatabaseBackupStatus,
+    status: DatabaseBackupStatus,
+    create: Vec<NewJob>,
+    delete: Vec<OldJob>,
+    /// What waits and why, for the condition `Scheduled`.
+    waiting: Option<String>,
+    /// Why nothing can start although something should.
+    blocked: Option<(String, String)>,
+    wake_at: Timestamp,
+}
+
+impl<'a> Draft<'a> {
+    fn new(observed: &'a Observed<'a>, now: Timestamp) -> Self {
+        let object = observed.object;
+        let uid = object.metadata.uid.as_deref();
+        let old = object.status.clone().unwrap_or_default();
+        Self {
+            observed,
+            object,
+            now,
+            ours: observed
+                .jobs
+                .iter()
+                .filter(|job| job.owner.is_some() && job.owner.as_deref() == uid)
+                .collect(),
+            status: old.clone(),
+            old,
+            create: vec![],
+            delete: vec![],
+            waiting: None,
+            blocked: None,
+            wake_at: now + LONGEST_WAIT,
+        }
+    }
+
+    fn wake_by(&mut self, at: Timestamp) {
+        self.wake_at = self.wake_at.min(at.max(self.now));
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.object.metadata.creation_timestamp.as_ref().map_or(self.now, |time| time.0)
+    }
+
+    fn name(&self) -> &'a str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn uid(&self) -> &'a str {
+        self.object.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Writes a record down, in place of an older one of the same run.
+    fn record(&mut self, record: RunRecord) {
+        self.status.recent_runs.retain(|old| !same_run(old, &record));
+        self.status.recent_runs.push(record);
+    }
+}
+
+fn same_run(a: &RunRecord, b: &RunRecord) -> bool {
+    match (&a.job, &b.job) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.slot == b.slot && a.manual == b.manual,
+    }
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// RFC 3339 in UTC, without fractions: how instants stand in sentences.
+fn say(time: &Time) -> String {
+    whole_seconds(time.0).to_string()
+}

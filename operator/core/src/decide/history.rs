@@ -1,0 +1,47 @@
+//! Clean up: keep as many ended Jobs as the limits say. Backups in storage are not touched.
+
+use dbbackup_api::status::{MAX_RECENT_RUNS, RunResult};
+
+use super::{Draft, OldJob};
+use crate::observed::{JobState, ObservedJob};
+
+pub(super) fn clean(draft: &mut Draft<'_>) {
+    let spec = &draft.object.spec;
+    let limits = [
+        (true, usize::try_from(spec.successful_jobs_history_limit).unwrap_or(0)),
+        (false, usize::try_from(spec.failed_jobs_history_limit).unwrap_or(0)),
+    ];
+    for (succeeded, keep) in limits {
+        let mut ended: Vec<_> = draft.ours.iter().copied().filter(|job| is_ended(job, succeeded)).collect();
+        ended.sort_by(|a, b| (b.slot, &b.name).cmp(&(a.slot, &a.name)));
+        let old: Vec<_> = ended
+            .into_iter()
+            .skip(keep)
+            .filter(|job| !job.deleting && is_written_down(draft, job))
+            .map(|job| OldJob { name: job.name.clone(), uid: job.uid.clone() })
+            .collect();
+        draft.delete.extend(old);
+    }
+}
+
+fn is_ended(job: &ObservedJob, succeeded: bool) -> bool {
+    match job.state {
+        JobState::Active => false,
+        JobState::Complete(_) => succeeded,
+        JobState::Failed { .. } => !succeeded,
+    }
+}
+
+/// The *stored* status (not the one in the making) holds its slot and outcome: a crash between two writes loses
+/// nothing. A run so old that the full list no longer holds it was written down before.
+fn is_written_down(draft: &Draft<'_>, job: &ObservedJob) -> bool {
+    let records = &draft.old.recent_runs;
+    let own = records.iter().find(|record| record.job.as_deref() == Some(&job.name));
+    match own {
+        Some(record) => record.result != RunResult::Running,
+        None => {
+            records.len() >= MAX_RECENT_RUNS
+                && records.iter().all(|record| job.slot.unwrap_or(job.created_at) < record.slot.0)
+        }
+    }
+}

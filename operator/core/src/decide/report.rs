@@ -1,0 +1,269 @@
+//! Say it: the fields, conditions and events that a user reads.
+
+use std::cmp::Reverse;
+
+use dbbackup_api::{
+    DatabaseBackupStatus, condition,
+    condition::Truth,
+    status::{LastBackupStatus, MAX_RECENT_RUNS, PluginIdentity, RunRecord, RunResult},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Decision, Draft, Event, say, slots::Schedule};
+use crate::planning::Planning;
+
+/// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
+const MAX_MESSAGE: usize = 2000;
+
+pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
+    let object = draft.object;
+    sort_runs(&mut draft.status);
+    draft.status.observed_generation = object.metadata.generation;
+    draft.status.plugin = identity(draft.observed.planning);
+    let active = draft.status.recent_runs.iter().find(|run| run.result == RunResult::Running);
+    draft.status.active_backup_job = active.and_then(|run| run.job.clone());
+    let last = draft
+        .status
+        .recent_runs
+        .iter()
+        .filter(|run| ended(run))
+        .max_by_key(|run| run.completion_time.as_ref().map(|at| at.0));
+    if let Some(last) = last
+        && draft.status.last_run.as_ref().is_none_or(|known| {
+            known.completion_time.as_ref().map(|at| at.0) <= last.completion_time.as_ref().map(|at| at.0)
+        })
+    {
+        draft.status.last_run = Some(last.clone());
+    }
+    let successes = draft.status.recent_runs.iter().filter(|run| run.result == RunResult::Succeeded);
+    let newest = successes.filter_map(|run| run.completion_time.as_ref()).map(|at| at.0).max();
+    let known = draft.status.last_successful_backup.as_ref().map(|at| at.0);
+    draft.status.last_successful_backup = newest.max(known).map(Time);
+
+    let obstacle = obstacle(&draft, schedule);
+    set_conditions(&mut draft, schedule, obstacle.as_ref());
+    summarise(&mut draft.status, obstacle);
+    let events = events(&draft.old, &draft.status);
+    Decision {
+        create: draft.create,
+        status: Some(draft.status),
+        delete: draft.delete,
+        events,
+        wake_at: draft.wake_at,
+    }
+}
+
+/// Newest first; what still runs is never dropped.
+fn sort_runs(status: &mut DatabaseBackupStatus) {
+    let running = |run: &RunRecord| run.result == RunResult::Running;
+    status.recent_runs.sort_by(|a, b| {
+        (Reverse(running(a)), Reverse(a.slot.0), &a.job).cmp(&(
+            Reverse(running(b)),
+            Reverse(b.slot.0),
+            &b.job,
+        ))
+    });
+    let keep = MAX_RECENT_RUNS.max(status.recent_runs.iter().filter(|run| running(run)).count());
+    status.recent_runs.truncate(keep);
+}
+
+fn ended(run: &RunRecord) -> bool {
+    matches!(run.result, RunResult::Succeeded | RunResult::Failed)
+}
+
+/// Why no run can start, if so: reason and sentence.
+fn obstacle(draft: &Draft<'_>, schedule: &Schedule) -> Option<(String, String)> {
+    match schedule {
+        Schedule::Invalid(error) => Some((error.reason().into(), error.to_string())),
+        Schedule::Never => Some((
+            "NeverFires".into(),
+            format!("spec.schedule {:?} never fires: no such date exists", draft.object.spec.schedule),
+        )),
+        Schedule::Fires(_) => match draft.observed.planning {
+            Planning::Refused(refused) => Some((refused.reason.clone(), refused.message.clone())),
+            Planning::Planned(_) => draft.blocked.clone(),
+        },
+    }
+}
+
+fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&(String, String)>) {
+    let generation = draft.object.metadata.generation;
+    let now = Time(draft.now);
+    let status = &mut draft.status;
+    let mut conditions = std::mem::take(&mut status.conditions);
+    let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
+        condition::set(&mut conditions, (type_, truth), reason, &cut(message), generation, now.clone());
+    };
+    match obstacle {
+        Some((reason, message)) => set(condition::READY, Truth::False, reason, message),
+        None => set(condition::READY, Truth::True, "Ready", "runs can start"),
+    }
+    match schedule {
+        Schedule::Invalid(error) => {
+            set(condition::SCHEDULED, Truth::False, error.reason(), &error.to_string())
+        }
+        Schedule::Never => set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule never fires"),
+        Schedule::Fires(_) if draft.object.spec.suspend => {
+            set(
+                condition::SCHEDULED,
+                Truth::False,
+                "Suspended",
+                "spec.suspend is true: no scheduled run starts",
+            );
+        }
+        Schedule::Fires(_) => match (&draft.waiting, &status.next_scheduled_backup) {
+            (Some(waiting), _) => set(condition::SCHEDULED, Truth::True, "Waiting", waiting),
+            (None, Some(next)) => set(
+                condition::SCHEDULED,
+                Truth::True,
+                "Scheduled",
+                &format!("the next slot is {}", say(next)),
+            ),
+            (None, None) => {
+                set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule has no further slot")
+            }
+        },
+    }
+    let planning = draft.observed.planning;
+    match (planning.plugin(), planning) {
+        (Some(plugin), _) if planning.is_fallback() => set(
+            condition::PLUGIN_RESOLVED,
+            Truth::True,
+            "Fallback",
+            &format!(
+                "no plugin serves databaseType {:?}; plugin {} {} stands in and runs spec.settings.argv in spec.image",
+                draft.object.spec.database_type, plugin.id, plugin.version
+            ),
+        ),
+        (Some(plugin), _) => {
+            let message = format!("plugin {} {} ({})", plugin.id, plugin.version, plugin.digest);
+            set(condition::PLUGIN_RESOLVED, Truth::True, "Resolved", &message);
+        }
+        (None, Planning::Refused(refused)) => {
+            set(condition::PLUGIN_RESOLVED, Truth::False, &refused.reason, &refused.message)
+        }
+        (None, Planning::Planned(_)) => {}
+    }
+    match status.last_run.as_ref() {
+        None => set(condition::LAST_RUN_SUCCEEDED, Truth::Unknown, "NoRunYet", "no run has ended yet"),
+        Some(run) if run.result == RunResult::Succeeded => {
+            let manifest = run.manifest.as_deref().unwrap_or_default();
+            set(
+                condition::LAST_RUN_SUCCEEDED,
+                Truth::True,
+                "Succeeded",
+                &format!("the backup is described by {manifest}"),
+            );
+        }
+        Some(run) => {
+            let reason = run.reason.as_deref().unwrap_or("Failed");
+            set(
+                condition::LAST_RUN_SUCCEEDED,
+                Truth::False,
+                reason,
+                run.message.as_deref().unwrap_or_default(),
+            );
+        }
+    }
+    status.conditions = conditions;
+}
+
+/// The two fields that the printer columns show.
+fn summarise(status: &mut DatabaseBackupStatus, obstacle: Option<(String, String)>) {
+    let running = status.recent_runs.iter().find(|run| run.result == RunResult::Running);
+    let why = |run: &RunRecord| match (&run.reason, &run.message) {
+        (Some(reason), Some(message)) => Some(cut(&format!("{reason}: {message}"))),
+        (Some(reason), None) => Some(reason.clone()),
+        (None, _) => None,
+    };
+    let (last, failure) = match (running, obstacle, &status.last_run) {
+        (Some(run), _, _) => (LastBackupStatus::Running, why(run)),
+        (None, Some((reason, message)), _) => {
+            (LastBackupStatus::Error, Some(cut(&format!("{reason}: {message}"))))
+        }
+        (None, None, Some(run)) if run.result == RunResult::Succeeded => (LastBackupStatus::Succeeded, None),
+        (None, None, Some(run)) => (LastBackupStatus::Failed, why(run)),
+        (None, None, None) => (LastBackupStatus::Pending, None),
+    };
+    status.last_backup_status = Some(last);
+    status.failure_reason = failure;
+}
+
+/// What changed and is worth telling; nothing at rest.
+fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> {
+    let mut events = Vec::new();
+    for run in new.recent_runs.iter().rev() {
+        let known = old.recent_runs.iter().find(|known| super::same_run(known, run));
+        if known.is_some_and(|known| {
+            known.result == run.result && known.reason == run.reason && known.message == run.message
+        }) {
+            continue;
+        }
+        events.extend(told(run, known));
+    }
+    for condition in
+        new.conditions.iter().filter(|condition| condition.type_ != condition::LAST_RUN_SUCCEEDED)
+    {
+        let known = old.conditions.iter().find(|known| known.type_ == condition.type_);
+        let moved = known
+            .is_none_or(|known| (&known.status, &known.reason) != (&condition.status, &condition.reason));
+        let bad = condition.status == Truth::False.as_str() || condition.reason == "Fallback";
+        let repeated = condition.type_ != condition::READY
+            && events.iter().any(|event: &Event| event.reason == condition.reason);
+        if moved && bad && !repeated {
+            events.push(Event {
+                warning: true,
+                reason: condition.reason.clone(),
+                message: condition.message.clone(),
+            });
+        }
+    }
+    events
+}
+
+fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
+    let job = run.job.as_deref().unwrap_or_default();
+    let slot = say(&run.slot);
+    let why = format!(
+        "{}: {}",
+        run.reason.as_deref().unwrap_or_default(),
+        run.message.as_deref().unwrap_or_default()
+    );
+    let (warning, reason, message) = match run.result {
+        RunResult::Running if known.is_none() => {
+            (false, "BackupStarted", format!("Job {job} runs the backup of {slot}"))
+        }
+        RunResult::Running => {
+            run.reason.as_ref()?;
+            (true, "BackupDelayed", format!("the backup of {slot} ({job}) is in trouble: {why}"))
+        }
+        RunResult::Succeeded => {
+            let (read, stored) = (run.bytes_read.unwrap_or(0), run.bytes_stored.unwrap_or(0));
+            let manifest = run.manifest.as_deref().unwrap_or_default();
+            (
+                false,
+                "BackupSucceeded",
+                format!("the backup of {slot} ({read} bytes, {stored} stored) is described by {manifest}"),
+            )
+        }
+        RunResult::Failed => (true, "BackupFailed", format!("the backup of {slot} failed: {why}")),
+        RunResult::Skipped => (true, "BackupSkipped", format!("the backup of {slot} was skipped: {why}")),
+        RunResult::Missed => (true, "BackupMissed", why),
+    };
+    Some(Event { warning, reason: reason.into(), message: cut(&message) })
+}
+
+pub(super) fn identity(planning: &Planning) -> Option<PluginIdentity> {
+    planning.plugin().map(|plugin| PluginIdentity {
+        id: plugin.id.clone(),
+        version: plugin.version.clone(),
+        digest: plugin.digest.clone(),
+    })
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_MESSAGE) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

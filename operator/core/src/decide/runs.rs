@@ -1,0 +1,195 @@
+//! Settle what ran: every Job of ours becomes a record, a record whose Job vanished becomes `Lost`. A record that
+//! says how a run ended never changes again.
+
+use dbbackup_api::status::{RunRecord, RunResult};
+use dbbackup_protocol::report::{Outcome, ReportError, RunReport};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::Draft;
+use crate::observed::{JobState, ObservedJob, PodFate, Trouble};
+
+pub(super) fn settle(draft: &mut Draft<'_>) {
+    for job in draft.ours.clone() {
+        let known = draft.old.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
+        if known.is_none_or(|record| record.result == RunResult::Running) {
+            let record = record(job);
+            // A manual run of ours whose token never reached status: the crash was in between.
+            if let Some(token) = &job.token
+                && Some(token)
+                    == draft
+                        .object
+                        .metadata
+                        .annotations
+                        .as_ref()
+                        .and_then(|all| all.get(dbbackup_api::RUN_NOW_ANNOTATION))
+            {
+                draft.status.last_run_now_token = Some(token.clone());
+            }
+            draft.record(record);
+        }
+    }
+    let exists = |record: &RunRecord| draft.ours.iter().any(|job| Some(&job.name) == record.job.as_ref());
+    let lost: Vec<_> = draft
+        .status
+        .recent_runs
+        .iter()
+        .filter(|record| record.result == RunResult::Running && !exists(record))
+        .cloned()
+        .collect();
+    for record in lost {
+        draft.record(vanished(record, draft.now));
+    }
+}
+
+fn vanished(record: RunRecord, now: Timestamp) -> RunRecord {
+    let job = record.job.clone().unwrap_or_default();
+    RunRecord {
+        result: RunResult::Failed,
+        reason: Some("Lost".into()),
+        message: Some(format!(
+            "Job {job} vanished before its outcome was known, so this run counts as failed; to run again, set the \
+             annotation {} to a new value",
+            dbbackup_api::RUN_NOW_ANNOTATION
+        )),
+        completion_time: Some(Time(now)),
+        ..record
+    }
+}
+
+fn record(job: &ObservedJob) -> RunRecord {
+    let slot = Time(job.slot.unwrap_or(job.created_at));
+    let running = RunRecord {
+        slot,
+        result: RunResult::Running,
+        manual: job.token.is_some(),
+        job: Some(job.name.clone()),
+        reason: None,
+        message: None,
+        start_time: Some(Time(job.started_at.unwrap_or(job.created_at))),
+        completion_time: None,
+        bytes_read: None,
+        bytes_stored: None,
+        parts: None,
+        manifest: None,
+        manifest_sha256: None,
+        plugin: job.plugin.clone(),
+    };
+    match &job.state {
+        JobState::Active => still_running(job, running),
+        JobState::Complete(at) => complete(job, RunRecord { completion_time: Some(Time(*at)), ..running }),
+        JobState::Failed { at, reason, message } => {
+            failed(job, RunRecord { completion_time: Some(Time(*at)), ..running }, reason, message)
+        }
+    }
+}
+
+/// While it runs: what is wrong right now, or why the attempt before this one failed.
+fn still_running(job: &ObservedJob, running: RunRecord) -> RunRecord {
+    let Some(pod) = job.pods.last() else { return running };
+    if let (None, Some(trouble)) = (&pod.report, &pod.trouble) {
+        return RunRecord {
+            reason: Some(trouble.reason.into()),
+            message: Some(trouble.message.clone()),
+            ..running
+        };
+    }
+    let failure = job.pods.iter().rev().find_map(|pod| match &pod.report {
+        Some(Ok(report)) if report.outcome == Outcome::Failed => Some(told(report, pod.trouble.as_ref())),
+        _ => None,
+    });
+    match failure {
+        Some((reason, message)) => RunRecord {
+            reason: Some(reason),
+            message: Some(format!("an attempt failed and is repeated: {message}")),
+            ..running
+        },
+        None => running,
+    }
+}
+
+fn complete(job: &ObservedJob, ended: RunRecord) -> RunRecord {
+    let success = job.pods.iter().rev().find_map(|pod| match &pod.report {
+        Some(Ok(report)) if report.outcome == Outcome::Succeeded => Some(report),
+        _ => None,
+    });
+    let Some(report) = success else {
+        let why = job
+            .pods
+            .last()
+            .and_then(|pod| pod.report.clone())
+            .and_then(Result::err)
+            .unwrap_or(ReportError::Empty);
+        return RunRecord {
+            result: RunResult::Failed,
+            reason: Some("ReportLost".into()),
+            message: Some(format!(
+                "the Job is complete, but {why}: without a report nothing proves that a backup was written, so this run counts \
+                 as failed"
+            )),
+            ..ended
+        };
+    };
+    let manifest = report.manifest.as_ref();
+    RunRecord {
+        result: RunResult::Succeeded,
+        bytes_read: Some(clamp(report.bytes_read)),
+        bytes_stored: Some(clamp(report.bytes_stored)),
+        parts: Some(i64::from(report.parts)),
+        manifest: manifest.map(|manifest| manifest.key.clone()),
+        manifest_sha256: manifest.map(|manifest| manifest.sha256.clone()),
+        ..ended
+    }
+}
+
+fn failed(job: &ObservedJob, ended: RunRecord, job_reason: &str, job_message: &str) -> RunRecord {
+    let (reason, message) = cause(&job.pods, job_reason, job_message);
+    RunRecord { result: RunResult::Failed, reason: Some(reason), message: Some(message), ..ended }
+}
+
+/// Why a failed Job failed: what the last attempt reported; else what befell its pod; else what Kubernetes says.
+fn cause(pods: &[PodFate], job_reason: &str, job_message: &str) -> (String, String) {
+    for pod in pods.iter().rev() {
+        match &pod.report {
+            Some(Ok(report)) if report.outcome == Outcome::Failed => {
+                return told(report, pod.trouble.as_ref());
+            }
+            _ => {}
+        }
+        if let Some(trouble) = &pod.trouble {
+            return (trouble.reason.into(), trouble.message.clone());
+        }
+    }
+    if job_reason == "DeadlineExceeded" {
+        let message =
+            "the run took longer than spec.activeDeadlineSeconds and was ended before it could report";
+        return (job_reason.into(), message.into());
+    }
+    let message = format!("the Job failed ({job_reason}: {job_message}) and its pod left no report");
+    ("ReportLost".into(), message)
+}
+
+/// A report's own words, and Kubernetes' where they explain them.
+fn told(report: &RunReport, trouble: Option<&Trouble>) -> (String, String) {
+    let reason = match (&report.plugin_reason, report.reason) {
+        (Some(word), _) if is_word(word) => word.clone(),
+        (_, Some(reason)) => format!("{reason:?}"),
+        (_, None) => "Internal".into(),
+    };
+    let mut message = report.message.clone();
+    if let Some(trouble) = trouble {
+        message = format!("{message} ({}: {})", trouble.reason, trouble.message);
+    }
+    (reason, message)
+}
+
+/// A CamelCase word, as reasons of conditions must be.
+fn is_word(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+fn clamp(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

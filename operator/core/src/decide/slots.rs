@@ -1,0 +1,182 @@
+//! Account the schedule: which slot is due, which were missed, which comes next.
+
+use dbbackup_api::{
+    DatabaseBackupSpec,
+    status::{EffectiveSchedule, RunRecord, RunResult},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Draft, SLOT_MARGIN, say};
+use crate::timetable::{ScheduleError, Timetable};
+
+/// The schedule in force.
+#[derive(Debug)]
+pub(super) enum Schedule {
+    /// It fires.
+    Fires(Timetable),
+    /// It is parsed and never fires.
+    Never,
+    /// It cannot be parsed.
+    Invalid(ScheduleError),
+}
+
+/// Most missed slots that status counts (more would say nothing more).
+const MISSED_CAP: i64 = 100_000;
+
+/// Notes an edit of the schedule and the next slot. The slots of the old schedule up to the edit are accounted
+/// first; a new one never fires for the time before it: no run on create, on resume or on edit.
+pub(super) fn account(draft: &mut Draft<'_>) -> Schedule {
+    let spec = &draft.object.spec;
+    match draft.old.effective_schedule.clone() {
+        Some(old)
+            if old.schedule == spec.schedule
+                && old.time_zone == spec.time_zone
+                && old.suspend == spec.suspend => {}
+        Some(old) => {
+            close(draft, &old);
+            let now = draft.now;
+            begin(draft, spec, now);
+        }
+        None => {
+            let created = draft.created_at();
+            begin(draft, spec, created);
+        }
+    }
+    let schedule = match Timetable::parse(&spec.schedule, &spec.time_zone) {
+        Err(error) => Schedule::Invalid(error),
+        Ok(timetable) => match timetable.next_after(draft.now) {
+            None => Schedule::Never,
+            Some(_) => Schedule::Fires(timetable),
+        },
+    };
+    let next = match &schedule {
+        Schedule::Fires(timetable) if !spec.suspend => timetable.next_after(draft.now),
+        _ => None,
+    };
+    draft.status.next_scheduled_backup = next.map(Time);
+    if let Some(next) = next {
+        draft.wake_by(next + SLOT_MARGIN);
+    }
+    schedule
+}
+
+fn begin(draft: &mut Draft<'_>, spec: &DatabaseBackupSpec, since: Timestamp) {
+    draft.status.effective_schedule = Some(EffectiveSchedule {
+        schedule: spec.schedule.clone(),
+        time_zone: spec.time_zone.clone(),
+        suspend: spec.suspend,
+        since: Time(since),
+    });
+}
+
+/// Slots of the old schedule that nobody started are missed: they are not made up on the new one.
+fn close(draft: &mut Draft<'_>, old: &EffectiveSchedule) {
+    if old.suspend {
+        return;
+    }
+    let Ok(timetable) = Timetable::parse(&old.schedule, &old.time_zone) else { return };
+    let due = timetable.latest_due(anchor(draft), draft.now);
+    if let Some(latest) = due.latest
+        && !started(draft, latest)
+    {
+        missed(draft, latest, due.count, "ScheduleChanged", "the schedule was changed before it could start");
+        draft.status.last_schedule_time = Some(Time(latest));
+    }
+}
+
+/// After this instant slots are unaccounted: the last slot handled, the creation, or the last edit of the schedule.
+fn anchor(draft: &Draft<'_>) -> Timestamp {
+    let handled = draft.status.last_schedule_time.as_ref().map(|time| time.0);
+    let since = draft.status.effective_schedule.as_ref().map(|effective| effective.since.0);
+    handled.into_iter().chain(since).fold(draft.created_at(), Timestamp::max)
+}
+
+fn started(draft: &Draft<'_>, slot: Timestamp) -> bool {
+    draft.ours.iter().any(|job| job.token.is_none() && job.slot == Some(slot))
+}
+
+/// What is due and not started yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    /// The slot to start: exactly the latest one.
+    pub slot: Timestamp,
+    /// First slot since the anchor.
+    first: Timestamp,
+    /// Slots before `slot` that nobody started.
+    earlier: u64,
+}
+
+/// The slot to start now, if any.
+pub(super) fn due(draft: &mut Draft<'_>, schedule: &Schedule) -> Option<Due> {
+    let Schedule::Fires(timetable) = schedule else { return None };
+    if draft.object.spec.suspend {
+        return None;
+    }
+    let anchor = anchor(draft);
+    let found = timetable.latest_due(anchor, draft.now);
+    let slot = found.latest?;
+    let first = timetable.next_after(anchor).unwrap_or(slot);
+    let due = Due { slot, first, earlier: found.count.saturating_sub(1) };
+    if started(draft, slot) {
+        handled(draft, due);
+        return None;
+    }
+    if let Some(seconds) = draft.object.spec.starting_deadline_seconds {
+        let deadline = slot.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+        if deadline < draft.now {
+            handled(draft, due);
+            missed(
+                draft,
+                slot,
+                1,
+                "StartingDeadlineExceeded",
+                "it could not start within spec.startingDeadlineSeconds",
+            );
+            return None;
+        }
+        draft.wake_by(deadline.saturating_add(SignedDuration::from_secs(1)).unwrap_or(deadline));
+    }
+    Some(due)
+}
+
+/// The slot has got its Job or its word; the ones before it are missed. Only now: as long as the latest slot waits,
+/// nothing is settled.
+pub(super) fn handled(draft: &mut Draft<'_>, due: Due) {
+    if due.earlier > 0 {
+        missed(
+            draft,
+            due.first,
+            due.earlier,
+            "NotStarted",
+            "nobody could start it in time, and only the latest slot is made up",
+        );
+    }
+    draft.status.last_schedule_time = Some(Time(due.slot));
+}
+
+fn missed(draft: &mut Draft<'_>, slot: Timestamp, count: u64, reason: &str, why: &str) {
+    let total =
+        draft.status.missed_runs.unwrap_or(0).saturating_add(i64::try_from(count).unwrap_or(MISSED_CAP));
+    draft.status.missed_runs = Some(total.min(MISSED_CAP));
+    let which = match count {
+        1 => format!("the slot {}", say(&Time(slot))),
+        _ => format!("{count} slots from {} on", say(&Time(slot))),
+    };
+    draft.record(RunRecord {
+        slot: Time(slot),
+        result: RunResult::Missed,
+        manual: false,
+        job: None,
+        reason: Some(reason.into()),
+        message: Some(format!("{which} had no run: {why}")),
+        start_time: None,
+        completion_time: None,
+        bytes_read: None,
+        bytes_stored: None,
+        parts: None,
+        manifest: None,
+        manifest_sha256: None,
+        plugin: None,
+    });
+}

@@ -1,0 +1,212 @@
+//! Builders that read as sentences.
+
+use dbbackup_api::{
+    DatabaseBackup, DatabaseBackupStatus, RUN_NOW_ANNOTATION,
+    status::{RunRecord, RunResult},
+};
+use dbbackup_protocol::{
+    plan::BackupPlan,
+    report::{ManifestRef, Outcome, Reason, RunReport, VERSION},
+    work_order::PluginRef,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::{
+    decide::{Decision, decide},
+    names,
+    observed::{JobState, Observed, ObservedJob, PodFate, RefusedCreate},
+    planning::{Planned, Planning, Refused},
+};
+
+pub(super) const UID: &str = "0b6d3c5e-0000-4000-8000-000000000001";
+
+pub(super) fn at(text: &str) -> Timestamp {
+    let date = if text.len() == 5 { format!("2026-11-24T{text}:00Z") } else { text.to_owned() };
+    date.parse().unwrap()
+}
+
+/// An object of 2026-11-24 00:10 that runs at every full hour, and what is around it.
+#[derive(Clone)]
+pub(super) struct World {
+    pub object: DatabaseBackup,
+    pub jobs: Vec<ObservedJob>,
+    pub planning: Planning,
+    pub refused: Option<RefusedCreate>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let object = serde_json::from_value(json!({
+            "apiVersion": "db.example.io/v1alpha1",
+            "kind": "DatabaseBackup",
+            "metadata": {
+                "name": "orders", "namespace": "shop", "uid": UID, "generation": 1,
+                "creationTimestamp": "2026-11-24T00:10:00Z",
+            },
+            "spec": {
+                "schedule": "0 * * * *",
+                "databaseType": "postgres",
+                "storageDestination": { "type": "s3", "bucket": "backups" },
+            },
+        }))
+        .unwrap();
+        let plugin = PluginRef { id: "postgres".into(), version: "0.1.0".into(), digest: "sha256:00".into() };
+        let plan = BackupPlan { image: None, checks: vec![], parts: vec![], scratch_mebibytes: None };
+        let planned =
+            Planned { plugin, fallback: false, plan, image: "postgres:18".into(), bindings: vec![] };
+        Self { object, jobs: vec![], planning: Planning::Planned(Box::new(planned)), refused: None }
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    pub(super) fn run_now(self, token: &str) -> Self {
+        self.with(|world| {
+            world.object.metadata.annotations =
+                Some([(RUN_NOW_ANNOTATION.to_owned(), token.to_owned())].into());
+        })
+    }
+
+    pub(super) fn job(self, slot: &str, state: JobState) -> Self {
+        self.with(|world| world.jobs.push(job(at(slot), state)))
+    }
+
+    pub(super) fn refuse_plan(self) -> Self {
+        self.with(|world| {
+            world.planning = Planning::Refused(Refused {
+                plugin: None,
+                fallback: false,
+                reason: "SettingInvalid".into(),
+                message: "spec.settings.jobs: must be a number".into(),
+            });
+        })
+    }
+
+    pub(super) fn decide(&self, now: &str) -> Decision {
+        let observed = Observed {
+            object: &self.object,
+            jobs: self.jobs.clone(),
+            planning: &self.planning,
+            refused_create: self.refused.clone(),
+        };
+        decide(&observed, at(now))
+    }
+
+    /// Does what was decided, as the API server would, without trouble.
+    pub(super) fn apply(&mut self, decision: &Decision) {
+        for new in &decision.create {
+            assert!(self.jobs.iter().all(|job| job.name != new.name), "a name is used twice: {}", new.name);
+            let mut job = job(new.slot, JobState::Active);
+            job.name.clone_from(&new.name);
+            job.token.clone_from(&new.token);
+            self.jobs.push(job);
+        }
+        self.jobs.retain(|job| decision.delete.iter().all(|old| old.uid != job.uid));
+        if let Some(status) = &decision.status {
+            self.object.status = Some(status.clone());
+        }
+    }
+
+    /// Passes until nothing changes any more.
+    pub(super) fn settle(&mut self, now: &str) -> DatabaseBackupStatus {
+        for _ in 0..8 {
+            let decision = self.decide(now);
+            let rest = decision.create.is_empty()
+                && decision.delete.is_empty()
+                && decision.status == self.object.status;
+            if rest {
+                assert!(decision.events.is_empty(), "events at rest: {:?}", decision.events);
+                return self.object.status.clone().unwrap();
+            }
+            self.apply(&decision);
+        }
+        panic!("never at rest");
+    }
+
+    pub(super) fn end(&mut self, state: JobState, report: Option<RunReport>) {
+        let job = self.jobs.last_mut().unwrap();
+        job.state = state;
+        job.pods = vec![PodFate {
+            name: "pod".into(),
+            created_at: job.created_at,
+            report: report.map(Ok),
+            trouble: None,
+        }];
+    }
+}
+
+pub(super) fn job(slot: Timestamp, state: JobState) -> ObservedJob {
+    let name = names::job_name("orders", UID, slot);
+    ObservedJob {
+        uid: format!("uid-of-{name}"),
+        name,
+        owner: Some(UID.into()),
+        slot: Some(slot),
+        token: None,
+        plugin: None,
+        created_at: slot,
+        started_at: Some(slot),
+        state,
+        deleting: false,
+        pods: vec![],
+    }
+}
+
+pub(super) fn complete(time: &str) -> JobState {
+    JobState::Complete(at(time))
+}
+
+pub(super) fn failed(time: &str) -> JobState {
+    JobState::Failed { at: at(time), reason: "BackoffLimitExceeded".into(), message: "too many".into() }
+}
+
+pub(super) fn success() -> RunReport {
+    RunReport {
+        outcome: Outcome::Succeeded,
+        reason: None,
+        message: String::new(),
+        parts: 2,
+        bytes_read: 1000,
+        bytes_stored: 100,
+        manifest: Some(ManifestRef { key: "shop/orders/x/manifest.json".into(), sha256: "00".into() }),
+        ..failure(Reason::Internal, "")
+    }
+}
+
+pub(super) fn failure(reason: Reason, message: &str) -> RunReport {
+    RunReport {
+        version: VERSION,
+        outcome: Outcome::Failed,
+        reason: Some(reason),
+        plugin_reason: None,
+        message: message.into(),
+        stderr_tail: String::new(),
+        parts: 0,
+        bytes_read: 0,
+        bytes_stored: 0,
+        manifest: None,
+        found: false,
+        started_at: Timestamp::UNIX_EPOCH,
+        finished_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1),
+    }
+}
+
+pub(super) fn slots(decision: &Decision) -> Vec<String> {
+    decision.create.iter().map(|new| new.slot.to_string()).collect()
+}
+
+pub(super) fn results(status: &DatabaseBackupStatus) -> Vec<(String, RunResult)> {
+    status
+        .recent_runs
+        .iter()
+        .map(|run: &RunRecord| (run.slot.0.strftime("%H:%M").to_string(), run.result))
+        .collect()
+}
+
+pub(super) fn condition(status: &DatabaseBackupStatus, type_: &str) -> (String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    (found.status.clone(), found.reason.clone())
+}

@@ -1,0 +1,192 @@
+//! How runs end, and what stays of them.
+
+use dbbackup_api::{
+    condition::LAST_RUN_SUCCEEDED,
+    status::{LastBackupStatus, MAX_RECENT_RUNS, RunResult},
+};
+use dbbackup_protocol::report::{Reason, ReportError};
+
+use super::fixture::*;
+use crate::observed::{JobState, PodFate, Trouble};
+
+fn started() -> World {
+    let mut world = World::new();
+    let status = world.settle("01:00");
+    assert_eq!(status.last_backup_status, Some(LastBackupStatus::Running));
+    assert_eq!(status.active_backup_job.as_deref(), Some(world.jobs[0].name.as_str()));
+    world
+}
+
+#[test]
+fn a_complete_job_with_a_report_that_says_so_is_a_success() {
+    let mut world = started();
+    world.end(complete("01:10"), Some(success()));
+    let status = world.settle("01:11");
+    assert_eq!(status.last_backup_status, Some(LastBackupStatus::Succeeded));
+    assert_eq!(status.last_successful_backup.clone().unwrap().0, at("01:10"));
+    assert_eq!(status.last_run.clone().unwrap().bytes_stored, Some(100));
+    assert!(status.active_backup_job.is_none() && status.failure_reason.is_none());
+    assert_eq!(condition(&status, LAST_RUN_SUCCEEDED), ("True".into(), "Succeeded".into()));
+}
+
+#[test]
+fn a_complete_job_without_a_report_is_no_success() {
+    for report in [None, Some(Err(ReportError::Malformed)), Some(Ok(failure(Reason::DumpFailed, "x")))] {
+        let mut world = started();
+        world.end(complete("01:10"), None);
+        world.jobs[0].pods[0].report = report;
+        let status = world.settle("01:11");
+        assert_eq!(status.last_backup_status, Some(LastBackupStatus::Failed));
+        assert!(status.failure_reason.unwrap().starts_with("ReportLost: "));
+        assert!(status.last_successful_backup.is_none());
+    }
+}
+
+#[test]
+fn a_failed_job_is_a_failure_even_if_a_report_claims_success() {
+    let mut world = started();
+    world.end(failed("01:10"), Some(success()));
+    assert_eq!(world.settle("01:11").last_backup_status, Some(LastBackupStatus::Failed));
+}
+
+#[test]
+fn a_vanished_job_is_lost_and_never_a_success() {
+    let mut world = started();
+    world.jobs.clear();
+    let status = world.settle("01:11");
+    assert_eq!(results(&status), [("01:00".into(), RunResult::Failed)]);
+    assert_eq!(status.recent_runs[0].reason.as_deref(), Some("Lost"));
+}
+
+#[test]
+fn the_cause_is_what_the_last_attempt_reported() {
+    let mut world = started();
+    world.end(failed("01:10"), Some(failure(Reason::DumpFailed, "pg_dump exited with 1: no such host")));
+    let status = world.settle("01:11");
+    assert_eq!(status.failure_reason.as_deref(), Some("DumpFailed: pg_dump exited with 1: no such host"));
+    assert_eq!(condition(&status, LAST_RUN_SUCCEEDED), ("False".into(), "DumpFailed".into()));
+}
+
+#[test]
+fn a_check_is_named_by_the_plugins_own_word_if_it_is_one() {
+    let mut report = failure(Reason::CheckFailed, "grant TRIGGER");
+    for (word, expected) in [("GrantMissing", "GrantMissing"), ("not a word", "CheckFailed")] {
+        report.plugin_reason = Some(word.into());
+        let mut world = started();
+        world.end(failed("01:10"), Some(report.clone()));
+        assert_eq!(world.settle("01:11").failure_reason.unwrap(), format!("{expected}: grant TRIGGER"));
+    }
+}
+
+#[test]
+fn without_a_report_the_pods_fate_is_the_cause() {
+    let mut world = started();
+    world.end(failed("01:10"), None);
+    world.jobs[0].pods[0].trouble =
+        Some(Trouble { reason: "OutOfMemory", message: "raise the limit".into() });
+    assert_eq!(world.settle("01:11").failure_reason.as_deref(), Some("OutOfMemory: raise the limit"));
+    let mut world = started();
+    world.end(
+        JobState::Failed { at: at("01:10"), reason: "DeadlineExceeded".into(), message: String::new() },
+        None,
+    );
+    assert!(world.settle("01:11").failure_reason.unwrap().starts_with("DeadlineExceeded: "));
+}
+
+#[test]
+fn trouble_of_a_running_pod_is_told_while_it_runs() {
+    let mut world = started();
+    let trouble = Trouble { reason: "ImagePullFailed", message: "no such image".into() };
+    world.jobs[0].pods.push(PodFate {
+        name: "pod".into(),
+        created_at: at("01:00"),
+        report: None,
+        trouble: Some(trouble),
+    });
+    let decision = world.decide("01:02");
+    assert!(decision.events.iter().any(|event| event.warning && event.message.contains("no such image")));
+    let status = world.settle("01:02");
+    assert_eq!(status.last_backup_status, Some(LastBackupStatus::Running));
+    assert_eq!(status.failure_reason.as_deref(), Some("ImagePullFailed: no such image"));
+}
+
+#[test]
+fn an_attempt_that_failed_is_told_while_it_is_repeated() {
+    let mut world = started();
+    world.end(JobState::Active, Some(failure(Reason::StorageUnavailable, "no route")));
+    let status = world.settle("01:02");
+    assert!(status.failure_reason.unwrap().contains("is repeated: no route"));
+}
+
+#[test]
+fn how_a_run_ended_never_changes_again() {
+    let mut world = started();
+    world.end(complete("01:10"), Some(success()));
+    let first = world.settle("01:11");
+    world.jobs[0].pods.clear();
+    assert_eq!(world.settle("01:12"), first, "its pods are gone, its outcome stays");
+    world.jobs.clear();
+    assert_eq!(world.settle("01:13"), first);
+}
+
+#[test]
+fn a_failure_after_a_success_keeps_the_last_success() {
+    let mut world = started();
+    world.end(complete("01:10"), Some(success()));
+    world.settle("01:11");
+    world.settle("02:00");
+    world.end(failed("02:10"), Some(failure(Reason::DumpKilled, "SIGKILL")));
+    let status = world.settle("02:11");
+    assert_eq!(status.last_successful_backup.unwrap().0, at("01:10"));
+    assert_eq!(status.last_backup_status, Some(LastBackupStatus::Failed));
+}
+
+#[test]
+fn history_keeps_as_many_jobs_as_the_limits_say_and_only_drops_what_is_written_down() {
+    let mut world = World::new();
+    for hour in 1..=14 {
+        world.settle(&format!("{hour:02}:00"));
+        let done = format!("{hour:02}:10");
+        if hour % 3 == 0 {
+            world.end(failed(&done), Some(failure(Reason::DumpFailed, "x")));
+        } else {
+            world.end(complete(&done), Some(success()));
+        }
+        let decision = world.decide(&format!("{hour:02}:11"));
+        assert!(
+            decision.delete.iter().all(|old| old.uid != world.jobs.last().unwrap().uid),
+            "status does not hold it yet"
+        );
+        world.settle(&format!("{hour:02}:11"));
+    }
+    let names: Vec<_> = world.jobs.iter().map(|job| job.slot.unwrap().strftime("%H").to_string()).collect();
+    assert_eq!(names, ["11", "12", "13", "14"], "three good ones, one bad one");
+    let status = world.object.status.clone().unwrap();
+    assert_eq!(status.recent_runs.len(), MAX_RECENT_RUNS);
+    assert!(status.missed_runs.is_none());
+}
+
+#[test]
+fn more_jobs_than_records_are_at_rest() {
+    let mut world = World::new().with(|world| world.object.spec.successful_jobs_history_limit = 50);
+    for hour in 1..=20 {
+        world.settle(&format!("{hour:02}:00"));
+        world.end(complete(&format!("{hour:02}:10")), Some(success()));
+        world.settle(&format!("{hour:02}:11"));
+    }
+    assert_eq!(world.jobs.len(), 20);
+}
+
+#[test]
+fn each_change_is_told_once() {
+    let mut world = World::new();
+    let reasons = |world: &World, now: &str| {
+        world.decide(now).events.into_iter().map(|event| event.reason).collect::<Vec<_>>()
+    };
+    assert!(reasons(&world, "00:30").is_empty());
+    world.settle("00:30");
+    assert_eq!(reasons(&world, "01:00"), ["BackupStarted"]);
+    world.settle("01:00");
+    world.end(failed("01:10"), Some(failure(Reason::DumpFailed, "x")));
+    assert_eq!(reasons(&world, "01:11"), ["BackupFailed"]);
+}

@@ -1,0 +1,70 @@
+//! What the plugins say of an object: a plan that passed the police, or a sentence that says why there is none.
+
+use dbbackup_protocol::{
+    contract::Issue,
+    plan::BackupPlan,
+    work_order::{BoundSecret, PluginRef},
+};
+
+/// The answer for one object as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Planning {
+    /// Runs can start.
+    Planned(Box<Planned>),
+    /// They cannot, until somebody changes something.
+    Refused(Refused),
+}
+
+/// A plan that may be rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Who planned.
+    pub plugin: PluginRef,
+    /// The generic plugin stands in for an unknown type.
+    pub fallback: bool,
+    /// What passed the police.
+    pub plan: BackupPlan,
+    /// Full reference of the client image, allowed and mirrored.
+    pub image: String,
+    /// Secret values to mount.
+    pub bindings: Vec<BoundSecret>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Who refused; none where no plugin could be asked.
+    pub plugin: Option<PluginRef>,
+    /// The generic plugin stands in for an unknown type.
+    pub fallback: bool,
+    /// Stable word.
+    pub reason: String,
+    /// Cause and remedy.
+    pub message: String,
+}
+
+impl Planning {
+    /// A refusal made of issues: the first one gives the reason, all are told.
+    pub fn refused(plugin: Option<PluginRef>, fallback: bool, issues: &[Issue]) -> Self {
+        let sentence = |issue: &Issue| format!("spec{}: {}", issue.path.replace('/', "."), issue.message);
+        let reason = issues.first().map_or_else(|| "Refused".to_owned(), |issue| issue.reason.clone());
+        let message = issues.iter().map(sentence).collect::<Vec<_>>().join("; ");
+        Self::Refused(Refused { plugin, fallback, reason, message })
+    }
+
+    /// Who was asked.
+    pub fn plugin(&self) -> Option<&PluginRef> {
+        match self {
+            Self::Planned(planned) => Some(&planned.plugin),
+            Self::Refused(refused) => refused.plugin.as_ref(),
+        }
+    }
+
+    /// Whether the generic plugin stands in for an unknown type.
+    pub fn is_fallback(&self) -> bool {
+        match self {
+            Self::Planned(planned) => planned.fallback,
+            Self::Refused(refused) => refused.fallback,
+        }
+    }
+}
