@@ -109,7 +109,7 @@ fn interfaces_of_another_shape_are_found_at_load_time() {
     let error = load_text(&wrong_shape("", "")).unwrap_err();
     let LoadError::WrongShape { interface, why } = &error else { panic!("{error}") };
     assert_eq!(interface, "descriptor");
-    assert!(why.contains("describe"), "{why}");
+    assert!(why.contains("type mismatch"), "{why}");
     let error =
         load_text(r#"(component (import "db-backup:plugin/host@0.1.0" (instance (export "log" (func)))))"#)
             .unwrap_err();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use dbbackup_plugin_host::{Host, Limits, Plugin};
 use dbbackup_protocol::contract::{Connection, Request, Tls, TlsMode};
@@ -29,9 +30,13 @@ fn build(package: &str) -> Vec<u8> {
     std::fs::read(target.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
+/// The host of most tests. Its deadline is out of reach on a machine that is busy: what is tested has to be found by the
+/// limits that do not depend on time.
 pub(crate) fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| Host::new(Limits::default()).unwrap())
+    HOST.get_or_init(|| {
+        Host::new(Limits { deadline: Duration::from_secs(300), ..Limits::default() }).unwrap()
+    })
 }
 
 pub(crate) fn misbehaving() -> &'static Plugin {
