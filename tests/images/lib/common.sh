@@ -40,5 +40,5 @@ apt_install() {
 
 # need_machine [PACKAGE...]: the tools of every recipe, and those of the recipes to be built.
 need_machine() {
-  need_packages jq tar debian-archive-keyring "$@"
+  need_packages jq tar zstd debian-archive-keyring "$@"
 }
