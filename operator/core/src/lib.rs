@@ -5,6 +5,7 @@ pub mod imagepolicy;
 pub mod names;
 pub mod observed;
 pub mod planning;
+pub mod police;
 pub mod render;
 pub mod request;
 mod secrets;

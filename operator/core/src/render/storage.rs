@@ -7,6 +7,8 @@ use dbbackup_protocol::{
     work_order::{S3, SecretKey, Storage},
 };
 
+use crate::secrets;
+
 /// Reads a destination.
 ///
 /// # Errors
@@ -42,10 +44,14 @@ pub fn destination(destination: &StorageDestination) -> Result<Storage, Vec<Issu
 
 fn s3(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) -> Option<Storage> {
     issues.extend(
-        destination.secret_name.iter().filter_map(|name| name_issue("/storageDestination/secretName", name)),
+        destination
+            .secret_name
+            .iter()
+            .filter_map(|name| secrets::name_issue("/storageDestination/secretName", name)),
     );
     let ca = destination.ca_secret.as_ref();
-    issues.extend(ca.into_iter().flat_map(|ca| key_issues("/storageDestination/caSecret", ca)));
+    issues
+        .extend(ca.into_iter().flat_map(|ca| secrets::reference_issues("/storageDestination/caSecret", ca)));
     if destination.endpoint.as_deref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
         let message = "must be a URL such as https://s3.example.com:9000, without path, user or query";
         issues.push(issue("endpoint", "EndpointInvalid", message));
@@ -71,7 +77,7 @@ fn pvc(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) ->
         issues.push(issue("pvcName", "ClaimMissing", "must name a PersistentVolumeClaim"));
         return None;
     };
-    issues.extend(name_issue("/storageDestination/pvcName", claim));
+    issues.extend(secrets::name_issue("/storageDestination/pvcName", claim));
     Some(Storage::Pvc { claim: claim.to_owned(), path: path.to_owned() })
 }
 
@@ -102,38 +108,4 @@ fn is_endpoint(url: &str) -> bool {
     let host = host.map(|host| host.strip_suffix('/').unwrap_or(host));
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]_".contains(c);
     host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
-}
-
-/// A wrong name of a Secret or claim passes the API server in a Pod spec; then the kubelet waits for it for ever.
-pub(super) fn name_issue(pointer: &str, name: &str) -> Option<Issue> {
-    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    let valid = name.len() <= 253
-        && name.split('.').all(|label| {
-            edge(label.bytes().next())
-                && edge(label.bytes().next_back())
-                && label.bytes().all(|byte| edge(Some(byte)) || byte == b'-')
-        });
-    (!valid).then(|| Issue {
-        path: pointer.to_owned(),
-        reason: "NameInvalid".into(),
-        message: format!(
-            "{name:?} is no name of a Kubernetes object: lower case letters, digits, '-' and '.'"
-        ),
-    })
-}
-
-/// Name and key of a Secret.
-pub(super) fn key_issues(pointer: &str, reference: &SecretKeyRef) -> Vec<Issue> {
-    let key = (!is_secret_key(&reference.key)).then(|| Issue {
-        path: format!("{pointer}/key"),
-        reason: "SecretKeyInvalid".into(),
-        message: format!("{:?} is no key of a Secret: letters, digits, '-', '_' and '.'", reference.key),
-    });
-    name_issue(&format!("{pointer}/name"), &reference.name).into_iter().chain(key).collect()
-}
-
-/// What the API server accepts as a key of a Secret.
-pub(crate) fn is_secret_key(key: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    (1..=253).contains(&key.len()) && key.chars().all(allowed) && key != "." && !key.starts_with("..")
 }

@@ -19,10 +19,8 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::{
-    pod::Parts,
-    storage::{key_issues, name_issue},
-};
+use super::pod::Parts;
+use crate::secrets;
 
 /// Readable by the group (`fsGroup`), by nobody else.
 const SECRET_MODE: i32 = 0o440;
@@ -89,10 +87,10 @@ pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
         empty("config", CONFIG_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client], &[])),
         empty("scratch", SCRATCH_DIR, scratch, None, (&[Client], &[])),
     ];
-    all.extend(secrets("bindings", BINDINGS_DIR, bindings(parts), &[Client]));
-    all.extend(secrets("database-tls", DATABASE_TLS_DIR, parts.tls.clone(), &[Client]));
-    all.extend(secrets("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
-    all.extend(secrets("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
+    all.extend(projected("bindings", BINDINGS_DIR, bindings(parts), &[Client]));
+    all.extend(projected("database-tls", DATABASE_TLS_DIR, parts.tls.clone(), &[Client]));
+    all.extend(projected("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
+    all.extend(projected("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
     all.extend(claim(parts.spec));
     all
 }
@@ -110,11 +108,11 @@ pub(super) fn database_tls(spec: &DatabaseBackupSpec) -> Result<Vec<SecretFiles>
     let mut issues = vec![];
     let mut files = vec![];
     if let Some(ca) = ca_secret {
-        issues.extend(key_issues("/connection/tls/caSecret", ca));
+        issues.extend(secrets::reference_issues("/connection/tls/caSecret", ca));
         files.push(SecretFiles { secret: ca.name.clone(), files: vec![(ca.key.clone(), CA.into())] });
     }
     if let Some(secret) = client_secret_name {
-        issues.extend(name_issue("/connection/tls/clientSecretName", secret));
+        issues.extend(secrets::name_issue("/connection/tls/clientSecretName", secret));
         let same = [CERTIFICATE, KEY].map(|key| (key.to_owned(), key.to_owned()));
         files.push(SecretFiles { secret: secret.clone(), files: same.into() });
     }
@@ -193,7 +191,7 @@ fn empty(
 }
 
 /// Optional throughout: a pod whose Secret is missing would wait for it without a word; the agent names it.
-fn secrets(
+fn projected(
     name: &str,
     path: &'static str,
     files: Vec<SecretFiles>,

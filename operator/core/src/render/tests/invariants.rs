@@ -117,7 +117,7 @@ fn assert_safe(job: &Job, spec: &DatabaseBackupSpec) {
                 }
             }
             (None, None, Some(claim)) => {
-                assert_eq!(Some(&claim.claim_name), spec.storage_destination.pvc_name.as_ref())
+                assert_eq!(Some(&claim.claim_name), spec.storage_destination.pvc_name.as_ref());
             }
             _ => panic!("unexpected kind of volume {}", volume.name),
         }

@@ -1,0 +1,206 @@
+//! Which client images may run, and where they are pulled from.
+//!
+//! Every image is first written out in full (`postgres:18` is `docker.io/library/postgres:18`), then matched by
+//! whole repository against the administrator's list, then rewritten to a mirror.
+
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use dbbackup_protocol::contract::{Description, Issue};
+
+use reference::Reference;
+
+/// Why an administrator's setting cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImagePolicyError {
+    /// Not a pattern.
+    #[error(
+        "--allowed-image {pattern:?}: {cause}; write a repository such as docker.io/library/postgres, one folder of \
+         them such as ghcr.io/acme/*, or a whole reference with its tag or digest"
+    )]
+    Pattern {
+        /// As the administrator wrote it.
+        pattern: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Not a mirror.
+    #[error(
+        "--image-mirror {from:?} to {to:?}: {cause}; both are repositories or beginnings of them, at whole segments, \
+         such as docker.io/library"
+    )]
+    Mirror {
+        /// What is rewritten.
+        from: String,
+        /// To what.
+        to: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// What an administrator allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    /// Every repository below it, `/*` in writing.
+    Folder(String),
+    /// One repository; with a tag or digest exactly that.
+    Image(Reference),
+}
+
+/// The administrator's word on images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImagePolicy {
+    allowed: Vec<Pattern>,
+    /// From and to, longest `from` first.
+    mirrors: Vec<(String, String)>,
+}
+
+impl ImagePolicy {
+    /// Reads the settings. `allowed` holds repositories (any tag), whole references (exactly these), or a folder of
+    /// repositories (`ghcr.io/acme/*`, at any depth). `mirrors` rewrites beginnings of repositories.
+    ///
+    /// # Errors
+    /// [`ImagePolicyError`] at the first one that cannot be read.
+    pub fn new<'a>(
+        allowed: impl IntoIterator<Item = &'a str>,
+        mirrors: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ImagePolicyError> {
+        let allowed = allowed.into_iter().map(Pattern::parse).collect::<Result<_, _>>()?;
+        let mut mirrors: Vec<_> =
+            mirrors.into_iter().map(|(from, to)| mirror(from, to)).collect::<Result<_, _>>()?;
+        mirrors.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        Ok(Self { allowed, mirrors })
+    }
+
+    /// The default of `allowed`: the repositories of these plugins' images, with any tag, because the client's
+    /// version has to follow the server's.
+    pub fn repositories<'a>(descriptions: impl IntoIterator<Item = &'a Description>) -> Vec<String> {
+        let images = descriptions.into_iter().flat_map(|description| &description.images);
+        images
+            .filter_map(|image| Reference::parse(&image.reference).ok())
+            .map(|reference| reference.repository)
+            .collect()
+    }
+
+    /// The image to run: `spec.image`, or else the one that the plan names; allowed, and from its mirror.
+    ///
+    /// # Errors
+    /// An issue at `/image` with the setting that would help.
+    pub fn resolve(
+        &self,
+        plan_image: Option<&str>,
+        spec_image: Option<&str>,
+        description: &Description,
+    ) -> Result<String, Issue> {
+        let wanted = match (spec_image, plan_image) {
+            (Some(image), _) => image,
+            (None, Some(name)) => described(name, description)?,
+            (None, None) => {
+                let message = format!(
+                    "plugin {} brings no image for this: name one with your tools in spec.image",
+                    description.id
+                );
+                return Err(issue("ImageRequired", message));
+            }
+        };
+        let reference = Reference::parse(wanted).map_err(|cause| {
+            issue(
+                "ImageInvalid",
+                format!("image {:?}: {cause}", wanted.chars().take(100).collect::<String>()),
+            )
+        })?;
+        if reference.version.is_none() {
+            let message =
+                format!("image {reference}: write a tag or a digest, so that every run uses the same tools");
+            return Err(issue("ImageInvalid", message));
+        }
+        if !self.allowed.iter().any(|pattern| pattern.matches(&reference)) {
+            let message = format!(
+                "image {reference} is not allowed here; allowed are {}. An administrator can add it with the \
+                 operator's flag --allowed-image={}",
+                self.list(),
+                reference.repository
+            );
+            return Err(issue("ImageNotAllowed", message));
+        }
+        Ok(self.mirrored(reference).to_string())
+    }
+
+    fn mirrored(&self, reference: Reference) -> Reference {
+        let rewritten = self.mirrors.iter().find_map(|(from, to)| {
+            let rest = reference.repository.strip_prefix(from)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
+        });
+        match rewritten {
+            Some(repository) => Reference { repository, ..reference },
+            None => reference,
+        }
+    }
+
+    fn list(&self) -> String {
+        let shown: Vec<_> = self.allowed.iter().map(Pattern::to_string).collect();
+        if shown.is_empty() { "none".into() } else { shown.join(", ") }
+    }
+}
+
+impl Pattern {
+    fn parse(pattern: &str) -> Result<Self, ImagePolicyError> {
+        let error = |cause: String| ImagePolicyError::Pattern { pattern: pattern.to_owned(), cause };
+        match pattern.strip_suffix("/*") {
+            Some(folder) => Ok(Self::Folder(reference::folder(folder).map_err(error)?)),
+            None => Ok(Self::Image(Reference::parse(pattern).map_err(error)?)),
+        }
+    }
+
+    /// Whole segments: `…/postgres` does not allow `…/postgres-evil`.
+    fn matches(&self, reference: &Reference) -> bool {
+        match self {
+            Self::Folder(folder) => {
+                reference.repository.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+            }
+            Self::Image(image) => {
+                image.repository == reference.repository
+                    && (image.version.is_none() || image.version == reference.version)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{folder}/*"),
+            Self::Image(image) => write!(f, "{image}"),
+        }
+    }
+}
+
+fn mirror(from: &str, to: &str) -> Result<(String, String), ImagePolicyError> {
+    let folder = |text: &str| {
+        reference::folder(text).map_err(|cause| ImagePolicyError::Mirror {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            cause,
+        })
+    };
+    Ok((folder(from)?, folder(to)?))
+}
+
+fn described<'a>(name: &str, description: &'a Description) -> Result<&'a str, Issue> {
+    description
+        .images
+        .iter()
+        .find(|image| image.name == name)
+        .map(|image| image.reference.as_str())
+        .ok_or_else(|| {
+            let message =
+                format!("plugin {} plans with an image {name:?} that it does not describe", description.id);
+            issue("ImageUnknown", message)
+        })
+}
+
+fn issue(reason: &str, message: String) -> Issue {
+    Issue { path: "/image".into(), reason: reason.into(), message }
+}
