@@ -1,0 +1,44 @@
+//! Why a run fails: what becomes the run report.
+
+use std::fmt;
+
+use dbbackup_protocol::report::Reason;
+
+/// A failure with everything that its report says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// From the closed list.
+    pub reason: Reason,
+    /// The plan's own word for a check that did not hold.
+    pub plugin_reason: Option<String>,
+    /// A sentence with cause and remedy.
+    pub message: String,
+    /// End of the failing process's standard error, redacted.
+    pub stderr_tail: String,
+}
+
+impl Failure {
+    /// A failure without a process behind it.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, plugin_reason: None, message: message.into(), stderr_tail: String::new() }
+    }
+
+    /// The same failure with the end of a process's standard error.
+    #[must_use]
+    pub fn with_stderr(self, stderr_tail: impl Into<String>) -> Self {
+        Self { stderr_tail: stderr_tail.into(), ..self }
+    }
+
+    /// The plan is not what the operator lets through: a defect there, or a foreign hand.
+    pub(crate) fn plan(message: impl fmt::Display) -> Self {
+        Self::new(Reason::WorkOrderInvalid, format!("the plan cannot be carried out: {message}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.reason, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,16 @@
+//! The agent: the edge to databases and storage. One static binary in both containers of a run's pod.
+//!
+//! - [`install`] copies it into the volume from which the client container starts it;
+//! - [`mover`] holds the storage keys, moves the bytes and judges; it drives;
+//! - [`shim`] runs the plan's processes inside the stock database image; it does one thing at a time as asked;
+//! - [`wire`] is what they say to each other over the Unix socket.
+//!
+//! Environment, clock, signals and command line are read in `main` only; everything here gets them as arguments.
+
+pub mod failure;
+pub mod install;
+pub mod mover;
+pub mod paths;
+pub mod shim;
+mod text;
+pub mod wire;

@@ -1,0 +1,120 @@
+//! Everything that this attempt has put into storage, so that all of it can be taken back.
+
+use dbbackup_protocol::report::Reason;
+use object_store::{MultipartUpload, PutPayload, path::Path};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{progress::Progress, store::Store};
+use crate::failure::Failure;
+
+/// Chunks up to this size are sent two at a time, larger ones one at a time: with the one that is being filled,
+/// at most 96 MiB until 45 GiB are stored, then twice 1/1400 of what is stored.
+const PAIRED_CHUNK: usize = 32 * 1024 * 1024;
+
+/// One attempt of a run.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    store: Store,
+    folder: Path,
+    open: Option<Box<dyn MultipartUpload>>,
+    /// Objects that exist, or may.
+    objects: Vec<Path>,
+}
+
+impl Attempt {
+    /// `folder` belongs to this attempt alone.
+    pub(crate) fn new(store: Store, folder: Path) -> Self {
+        Self { store, folder, open: None, objects: Vec::new() }
+    }
+
+    /// Begins the upload of the object `file`.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub(crate) async fn begin(&mut self, file: &str) -> Result<(), Failure> {
+        let path = self.folder.clone().join(file);
+        if self.objects.contains(&path) {
+            return Err(Failure::new(Reason::Internal, format!("two parts would have the name {file}")));
+        }
+        self.open = Some(self.store.begin(&path).await?);
+        self.objects.push(path);
+        Ok(())
+    }
+
+    /// Uploads chunks until their sender is gone.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub(crate) async fn upload(
+        &mut self,
+        mut chunks: mpsc::Receiver<Vec<u8>>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let upload = self.open.as_mut().ok_or_else(not_begun)?;
+        let mut flying: JoinSet<object_store::Result<usize>> = JoinSet::new();
+        let landed = |result: Result<object_store::Result<usize>, tokio::task::JoinError>| match result {
+            Ok(Ok(bytes)) => {
+                progress.stored(bytes);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(self.store.place().failure("write the dump", &error)),
+            Err(error) => Err(Failure::new(Reason::Internal, format!("an upload broke: {error}"))),
+        };
+        loop {
+            let chunk = tokio::select! {
+                chunk = chunks.recv() => chunk,
+                Some(result) = flying.join_next() => {
+                    landed(result)?;
+                    continue;
+                }
+            };
+            let Some(chunk) = chunk else { break };
+            let bytes = chunk.len();
+            let room = if bytes <= PAIRED_CHUNK { 1 } else { 0 };
+            while flying.len() > room {
+                flying.join_next().await.map_or(Ok(()), landed)?;
+            }
+            let part = upload.put_part(PutPayload::from(chunk));
+            flying.spawn(async move { part.await.map(|()| bytes) });
+        }
+        while let Some(result) = flying.join_next().await {
+            landed(result)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the uploaded chunks the object that was begun; it must have `bytes` bytes.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub(crate) async fn complete(&mut self, bytes: u64) -> Result<(), Failure> {
+        let upload = self.open.as_mut().ok_or_else(not_begun)?;
+        let path = self.objects.last().ok_or_else(not_begun)?;
+        self.store.complete(upload, path, bytes).await?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// Takes back everything; what cannot be taken back is logged and counted.
+    pub(crate) async fn discard(&mut self) -> usize {
+        let mut left = 0;
+        if let Some(mut upload) = self.open.take()
+            && let Err(error) = upload.abort().await
+        {
+            // After a lost answer there may be nothing to abort any more.
+            tracing::warn!(%error, "the upload could not be aborted");
+        }
+        for path in std::mem::take(&mut self.objects) {
+            if let Err(failure) = self.store.remove(&path).await {
+                left += 1;
+                tracing::warn!(%path, error = failure.message, "an object of this attempt stays behind");
+            }
+        }
+        self.store.remove_folder(&self.folder);
+        left
+    }
+}
+
+fn not_begun() -> Failure {
+    Failure::new(Reason::Internal, "no upload was begun")
+}

@@ -1,0 +1,159 @@
+//! The mover's end of the socket: exactly one client, whose every word is doubted.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use dbbackup_protocol::report::Reason;
+use tokio::{
+    io::BufReader,
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::timeout,
+};
+
+use crate::{
+    failure::Failure,
+    paths::PodPaths,
+    wire::{self, Reply, Request, WireError},
+};
+
+/// How long a client gets to read the last word.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The listening socket. When it goes, the mark goes up that says that the mover has gone.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: UnixListener,
+    socket: PathBuf,
+}
+
+/// Says to clients that come too late that they are not needed.
+#[derive(Debug)]
+pub(crate) struct DoneMark(PathBuf);
+
+impl Drop for DoneMark {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(&self.0, "") {
+            tracing::warn!(mark = %self.0.display(), %error, "a late client will wait in vain");
+        }
+    }
+}
+
+impl Door {
+    /// Listens; whatever stood at these paths is of an earlier time.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(crate) fn open(paths: &PodPaths) -> Result<(Self, DoneMark), Failure> {
+        let listener = bind(&paths.socket, &paths.done).map_err(|error| {
+            let socket = paths.socket.display();
+            Failure::new(Reason::Internal, format!("could not listen on {socket}: {error}"))
+        })?;
+        Ok((Self { listener, socket: paths.socket.clone() }, DoneMark(paths.done.clone())))
+    }
+
+    /// Lets one client in and nobody else.
+    ///
+    /// # Errors
+    /// [`Reason::ClientNotStarted`].
+    pub(crate) async fn admit(self, within: Duration, image: &str) -> Result<Client, Failure> {
+        let accepted = timeout(within, self.listener.accept()).await;
+        let stream = match accepted {
+            Ok(Ok((stream, _))) => stream,
+            Ok(Err(error)) => {
+                return Err(Failure::new(Reason::Internal, format!("could not accept the client: {error}")));
+            }
+            Err(_) => {
+                return Err(Failure::new(
+                    Reason::ClientNotStarted,
+                    format!(
+                        "the client container with image {image} did not start within {} s: see the pod's events",
+                        within.as_secs()
+                    ),
+                ));
+            }
+        };
+        Ok(Client::new(stream))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+fn bind(socket: &Path, done: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = socket.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    for stale in [socket, done] {
+        match fs::remove_file(stale) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    let listener = UnixListener::bind(socket)?;
+    // Both containers run as one user, or at least in one group.
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// The connected client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    from: BufReader<OwnedReadHalf>,
+    to: OwnedWriteHalf,
+}
+
+impl Client {
+    fn new(stream: UnixStream) -> Self {
+        let (from, to) = stream.into_split();
+        Self { from: BufReader::with_capacity(wire::DATA_BYTES, from), to }
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// [`Reason::ClientLost`].
+    pub(crate) async fn ask(&mut self, request: &Request) -> Result<(), Failure> {
+        wire::send_request(&mut self.to, request).await.map_err(|error| lost(&error))
+    }
+
+    /// The next reply; what the shim could not do is an error.
+    ///
+    /// # Errors
+    /// [`Reason::ClientLost`], or the shim's own words.
+    pub(crate) async fn next(&mut self) -> Result<Reply, Failure> {
+        match wire::receive_reply(&mut self.from).await {
+            Ok(Reply::Failed(failed)) => Err(Failure::new(failed.reason, failed.message)),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(lost(&error)),
+        }
+    }
+
+    /// Tells the client that nothing more is wanted.
+    pub(crate) async fn dismiss(mut self) {
+        match timeout(FAREWELL, wire::send_request(&mut self.to, &Request::Finish)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the client has gone before it was told to"),
+            Err(_) => tracing::warn!("the client does not listen"),
+        }
+    }
+}
+
+fn lost(error: &WireError) -> Failure {
+    Failure::new(
+        Reason::ClientLost,
+        format!(
+            "the client container went away before the dump was complete ({error}): it was killed, perhaps out of \
+             memory, see the pod's status"
+        ),
+    )
+}

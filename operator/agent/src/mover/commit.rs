@@ -1,0 +1,105 @@
+//! The commit point: the manifest, written last and only if absent.
+
+use dbbackup_protocol::{
+    layout,
+    manifest::{self, Manifest},
+    report::{ManifestRef, Reason},
+    work_order::Run,
+};
+use object_store::path::Path;
+use sha2::{Digest as _, Sha256};
+
+use super::store::{Created, Store};
+use crate::{failure::Failure, text::hex};
+
+/// A manifest in storage that is this run's.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) manifest: Manifest,
+    pub(crate) reference: ManifestRef,
+}
+
+/// Why there is no manifest of ours.
+#[derive(Debug)]
+pub(crate) enum CommitError {
+    /// There is certainly none, so everything of this attempt can go.
+    Absent(Failure),
+    /// There may be one: nothing that it names may go.
+    Unknown(Failure),
+}
+
+/// How a commit went well.
+#[derive(Debug)]
+pub(crate) enum Commit {
+    /// With this attempt's parts.
+    Ours(Committed),
+    /// Another attempt of this run had been quicker; this attempt's parts are superfluous.
+    Theirs(Committed),
+}
+
+/// Path of the manifest.
+pub(crate) fn manifest_path(run_prefix: &Path) -> Path {
+    run_prefix.clone().join(layout::MANIFEST)
+}
+
+/// The manifest of this run, if there is one.
+///
+/// # Errors
+/// The storage's, or [`Reason::ManifestConflict`] when what is there is not this run's.
+pub(crate) async fn find(store: &Store, run_prefix: &Path, run: &Run) -> Result<Option<Committed>, Failure> {
+    let path = manifest_path(run_prefix);
+    let Some(bytes) = store.read(&path, manifest::MAX_BYTES).await? else { return Ok(None) };
+    let parsed = Manifest::parse(&bytes).and_then(|manifest| manifest.belongs_to(run).map(|()| manifest));
+    match parsed {
+        Ok(manifest) => Ok(Some(Committed { manifest, reference: reference(&path, &bytes) })),
+        Err(error) => Err(Failure::new(
+            Reason::ManifestConflict,
+            format!("{path} in {} is in the way: {error}; move it away", store.place()),
+        )),
+    }
+}
+
+/// Writes `manifest` and reads it back.
+///
+/// # Errors
+/// [`CommitError`] says what may be done about this attempt's parts.
+pub(crate) async fn commit(
+    store: &Store,
+    run_prefix: &Path,
+    run: &Run,
+    manifest: Manifest,
+) -> Result<Commit, CommitError> {
+    let path = manifest_path(run_prefix);
+    let bytes = serde_json::to_vec_pretty(&manifest)
+        .map_err(|error| CommitError::Absent(Failure::new(Reason::Internal, error.to_string())))?;
+    if bytes.len() > manifest::MAX_BYTES {
+        let message = format!("the manifest would have {} bytes: split the backup", bytes.len());
+        return Err(CommitError::Absent(Failure::new(Reason::Internal, message)));
+    }
+    let expected = reference(&path, &bytes);
+    let created = store.create(&path, bytes).await;
+    // Whatever the store said, what can be read back is what counts.
+    let found = find(store, run_prefix, run).await;
+    match (created, found) {
+        (_, Ok(Some(found))) if found.reference == expected => Ok(Commit::Ours(found)),
+        (_, Ok(Some(found))) => Ok(Commit::Theirs(found)),
+        // Keys that may write but not read: the store has confirmed it.
+        (Created::New, Ok(None)) => Ok(Commit::Ours(Committed { manifest, reference: expected })),
+        (_, Err(failure)) if failure.reason == Reason::ManifestConflict => Err(CommitError::Absent(failure)),
+        // A store that answered has refused; one that did not may still be carrying it out.
+        (Created::Unknown(failure), Ok(None)) if failure.reason != Reason::StorageUnavailable => {
+            Err(CommitError::Absent(failure))
+        }
+        (Created::Unknown(failure), _) | (Created::New | Created::Existed, Err(failure)) => {
+            Err(CommitError::Unknown(failure))
+        }
+        (Created::Existed, Ok(None)) => Err(CommitError::Unknown(Failure::new(
+            Reason::ManifestConflict,
+            format!("{path} in {} exists already and cannot be read", store.place()),
+        ))),
+    }
+}
+
+fn reference(path: &Path, bytes: &[u8]) -> ManifestRef {
+    ManifestRef { key: path.to_string(), sha256: hex(&Sha256::digest(bytes)) }
+}

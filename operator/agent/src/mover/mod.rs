@@ -1,0 +1,276 @@
+//! The mover: holds the storage keys, asks the shim for one thing after the other, moves the bytes and judges.
+//!
+//! Memory stays bounded whatever the size of the database: chunks of 8 MiB, of which at most three are in memory
+//! until 11 GiB are stored and at most 96 MiB of them until 45 GiB, then twice 1/1400 of what is stored (146 MiB
+//! at 100 GiB); zstd needs about 5 MiB at level 3 and 90 MiB at level 19.
+
+mod attempt;
+mod by_hand;
+mod client;
+mod commit;
+mod judge;
+mod listing;
+mod parts;
+mod place;
+mod progress;
+mod store;
+mod transform;
+
+use std::time::Duration;
+
+use dbbackup_protocol::{
+    layout,
+    manifest::{self, Manifest, StoredPart},
+    report::{self, ManifestRef, Outcome, Reason, RunReport},
+    work_order::{Run, WorkOrder},
+};
+use jiff::Timestamp;
+use object_store::path::Path;
+use tokio::time::{sleep, timeout};
+
+use self::{
+    attempt::Attempt,
+    client::{Client, Door},
+    commit::{Commit, CommitError, Committed},
+    progress::Progress,
+    store::Store,
+};
+use crate::{failure::Failure, paths::PodPaths};
+
+/// Cleaning up after SIGTERM must fit into a pod's usual 30 s.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One attempt to carry out a work order.
+#[derive(Debug)]
+pub struct Mover<'a> {
+    /// What to do.
+    pub order: &'a WorkOrder,
+    /// Unique among the attempts of a run: the folder of its parts.
+    pub attempt: &'a str,
+    /// Where things are.
+    pub paths: &'a PodPaths,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// What a success is made of.
+struct Success {
+    committed: Committed,
+    found: bool,
+}
+
+impl Mover<'_> {
+    /// Carries out the order and reports; never fails otherwise. `stop` completes when the pod is being
+    /// terminated.
+    ///
+    /// Unless the report is a success nothing is left that looks like a backup: no manifest, and none of this
+    /// attempt's objects as far as the storage still obeys. Only when the storage did not answer to the manifest,
+    /// which may then be there or not, its parts are left where they are.
+    pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
+        let started_at = (self.now)();
+        let progress = Progress::default();
+        let mut parts = 0;
+        let result = self.carry_out(started_at, &progress, &mut parts, stop).await;
+        let (bytes_read, bytes_stored) = progress.totals();
+        let report = RunReport {
+            version: report::VERSION,
+            outcome: Outcome::Failed,
+            reason: None,
+            plugin_reason: None,
+            message: String::new(),
+            stderr_tail: String::new(),
+            parts,
+            bytes_read,
+            bytes_stored,
+            manifest: None,
+            found: false,
+            started_at,
+            finished_at: (self.now)(),
+        };
+        match result {
+            Ok(success) => succeeded(report, success),
+            Err(failure) => failed(report, failure),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        started_at: Timestamp,
+        progress: &Progress,
+        parts: &mut u32,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Success, Failure> {
+        let (door, _mark) = Door::open(self.paths)?;
+        let run_prefix = folder(&layout::run_prefix(&self.order.storage, &self.order.run))?;
+        let store = Store::open(&self.order.storage, self.paths)?;
+        let mut attempt = Attempt::new(store.clone(), run_prefix.clone().join(self.attempt));
+
+        let limit = Duration::from_secs(self.order.limits.deadline_seconds);
+        let work = self.work(door, &store, &run_prefix, &mut attempt, progress, parts);
+        let worked = tokio::select! {
+            biased;
+            () = stop => Err(terminated()),
+            () = sleep(limit) => Err(too_late(limit)),
+            worked = work => worked,
+        };
+        let outcome = match worked {
+            Ok(Work::Found(committed)) => return Ok(Success { committed, found: true }),
+            // Not to be interrupted: a manifest that is half written must not lose its parts.
+            Ok(Work::Stored(client, stored)) => {
+                let manifest = self.manifest(started_at, stored);
+                let commit = commit::commit(&store, &run_prefix, self.run_ref(), manifest).await;
+                client.dismiss().await;
+                commit
+            }
+            Err(failure) => Err(CommitError::Absent(failure)),
+        };
+        match outcome {
+            Ok(Commit::Ours(committed)) => Ok(Success { committed, found: false }),
+            Ok(Commit::Theirs(committed)) => {
+                discard(&mut attempt).await;
+                Ok(Success { committed, found: true })
+            }
+            Err(CommitError::Absent(failure)) => Err(match discard(&mut attempt).await {
+                None => failure,
+                Some(left) => Failure { message: format!("{} ({left})", failure.message), ..failure },
+            }),
+            Err(CommitError::Unknown(failure)) => Err(failure),
+        }
+    }
+
+    /// Everything before the commit: may be dropped at any point.
+    async fn work(
+        &self,
+        door: Door,
+        store: &Store,
+        run_prefix: &Path,
+        attempt: &mut Attempt,
+        progress: &Progress,
+        parts: &mut u32,
+    ) -> Result<Work, Failure> {
+        // Also shows that the storage can be reached, before anything is asked of the database.
+        if let Some(committed) = commit::find(store, run_prefix, self.run_ref()).await? {
+            tracing::info!(key = committed.reference.key, "an earlier attempt has finished this run");
+            return Ok(Work::Found(committed));
+        }
+        let within = Duration::from_secs(self.order.limits.connect_seconds);
+        let mut client = door.admit(within, &self.order.client_image).await?;
+        tracing::info!("the client has connected");
+        let stored = parts::all(self, &mut client, attempt, progress, parts).await;
+        match stored {
+            Ok(stored) => Ok(Work::Stored(client, stored)),
+            Err(failure) => {
+                client.dismiss().await;
+                Err(failure)
+            }
+        }
+    }
+
+    fn run_ref(&self) -> &Run {
+        &self.order.run
+    }
+
+    fn manifest(&self, started_at: Timestamp, parts: Vec<StoredPart>) -> Manifest {
+        let order = self.order;
+        let Run { namespace, name, uid, job, slot, id: _, trigger } = order.run.clone();
+        Manifest {
+            version: manifest::VERSION,
+            namespace,
+            name,
+            uid,
+            job,
+            slot,
+            trigger,
+            database_type: order.database_type.clone(),
+            plugin: order.plugin.clone(),
+            client_image: order.client_image.clone(),
+            started_at,
+            finished_at: (self.now)(),
+            parts,
+            restore_by_hand: by_hand::steps(&order.storage, &layout::run_prefix(&order.storage, &order.run)),
+        }
+    }
+}
+
+/// How far the work went.
+enum Work {
+    /// It had been done before.
+    Found(Committed),
+    /// All parts are in storage.
+    Stored(Client, Vec<StoredPart>),
+}
+
+/// A path as the store has it.
+///
+/// # Errors
+/// An empty, `.` or `..` segment: the operator lets none through.
+fn folder(path: &str) -> Result<Path, Failure> {
+    Path::parse(path).map_err(|error| {
+        Failure::new(Reason::WorkOrderInvalid, format!("{path:?} is no usable path in a storage: {error}"))
+    })
+}
+
+/// Takes back the attempt's objects; some: what to say of those that stay.
+async fn discard(attempt: &mut Attempt) -> Option<String> {
+    match timeout(DISCARD_TIMEOUT, attempt.discard()).await {
+        Ok(0) => None,
+        Ok(left) => Some(format!("{left} objects of this attempt could not be removed from storage")),
+        Err(_) => Some("removing this attempt's objects from storage took too long".into()),
+    }
+}
+
+fn terminated() -> Failure {
+    Failure::new(
+        Reason::Terminated,
+        "the pod was terminated before the backup was complete: the Job was deleted, the pod evicted or the node \
+         drained",
+    )
+}
+
+fn too_late(limit: Duration) -> Failure {
+    Failure::new(
+        Reason::DeadlineExceeded,
+        format!(
+            "the backup was not complete after {} s: raise spec.activeDeadlineSeconds, or back up less at a time",
+            limit.as_secs()
+        ),
+    )
+}
+
+/// The report of an order that was never begun, or not brought to its end.
+pub fn failure_report(failure: Failure, at: Timestamp) -> RunReport {
+    let nothing = RunReport {
+        version: report::VERSION,
+        outcome: Outcome::Failed,
+        reason: None,
+        plugin_reason: None,
+        message: String::new(),
+        stderr_tail: String::new(),
+        parts: 0,
+        bytes_read: 0,
+        bytes_stored: 0,
+        manifest: None,
+        found: false,
+        started_at: at,
+        finished_at: at,
+    };
+    failed(nothing, failure)
+}
+
+fn failed(report: RunReport, failure: Failure) -> RunReport {
+    let Failure { reason, plugin_reason, message, stderr_tail } = failure;
+    RunReport { reason: Some(reason), plugin_reason, message, stderr_tail, ..report }
+}
+
+fn succeeded(report: RunReport, Success { committed, found }: Success) -> RunReport {
+    let Committed { manifest, reference: ManifestRef { key, sha256 } } = committed;
+    RunReport {
+        outcome: Outcome::Succeeded,
+        parts: u32::try_from(manifest.parts.len()).unwrap_or(u32::MAX),
+        bytes_read: manifest.parts.iter().map(|part| part.bytes).sum(),
+        bytes_stored: manifest.parts.iter().map(|part| part.stored_bytes).sum(),
+        manifest: Some(ManifestRef { key, sha256 }),
+        found,
+        ..report
+    }
+}

@@ -1,0 +1,299 @@
+//! One interface to both kinds of storage: objects under a prefix, uploads that appear whole or not at all.
+//!
+//! Public authorities for TLS are the system's: `SSL_CERT_FILE`, or `/etc/ssl/certs/ca-certificates.crt` in the
+//! image. `spec.storageDestination.caSecret` adds to them.
+
+use std::{
+    fs, io,
+    path::{Path as FsPath, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use dbbackup_protocol::{
+    pod,
+    report::Reason,
+    work_order::{S3, Storage},
+};
+use object_store::{
+    Certificate, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload,
+    RetryConfig,
+    aws::{AmazonS3, AmazonS3Builder},
+    local::LocalFileSystem,
+    path::Path,
+};
+use rustix::io::Errno;
+
+use super::place::{Place, errno};
+use crate::{failure::Failure, paths::PodPaths};
+
+/// Until a connection stands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one request. The largest chunk of a 100 GiB dump has 73 MiB: 5 Mbit/s are enough. A peer that is silent for
+/// 30 s is given up by TCP before.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// For one request with all its repetitions: a store that is down fails the run within minutes.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(150);
+/// Amazon's, and what compatible stores take.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// The destination.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    objects: Arc<dyn ObjectStore>,
+    place: Place,
+    /// Root of the claim.
+    root: Option<PathBuf>,
+}
+
+/// How an object came to be, or not.
+#[derive(Debug)]
+pub(crate) enum Created {
+    /// It is ours.
+    New,
+    /// One was there before.
+    Existed,
+    /// The store did not say.
+    Unknown(Failure),
+}
+
+impl Store {
+    /// Opens the destination; nothing is sent yet.
+    ///
+    /// # Errors
+    /// A missing secret, an unusable endpoint or certificate, a claim that is not mounted.
+    pub(crate) fn open(storage: &Storage, paths: &PodPaths) -> Result<Self, Failure> {
+        let place = Place::from(storage);
+        match storage {
+            Storage::S3(s3) => Ok(Self { objects: Arc::new(bucket(s3, paths, &place)?), place, root: None }),
+            Storage::Pvc { .. } => {
+                let files = LocalFileSystem::new_with_prefix(&paths.backups)
+                    .map_err(|error| place.failure("find the folder", &error))?;
+                let root = Some(paths.backups.clone());
+                Ok(Self { objects: Arc::new(files.with_fsync(true)), place, root })
+            }
+        }
+    }
+
+    /// For messages.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A whole small object; none: it is not there.
+    ///
+    /// # Errors
+    /// It has more than `max` bytes, or the store fails.
+    pub(crate) async fn read(&self, path: &Path, max: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let found = match self.objects.get(path).await {
+            Ok(found) => found,
+            Err(error) if self.place.is_absent(&error) => return Ok(None),
+            Err(error) if self.place.may_be_absent(&error) => {
+                tracing::warn!(%path, "the store does not say whether this is there; reading and listing help");
+                return Ok(None);
+            }
+            Err(error) => return Err(self.place.failure("read", &error)),
+        };
+        if found.meta.size > max as u64 {
+            let message = format!("{path} in {} has more than {max} bytes: it is no manifest", self.place);
+            return Err(Failure::new(Reason::ManifestConflict, message));
+        }
+        let bytes = found.bytes().await.map_err(|error| self.place.failure("read", &error))?;
+        Ok(Some(bytes.to_vec()))
+    }
+
+    /// Begins an upload, which also shows that the storage can be written.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn begin(&self, path: &Path) -> Result<Box<dyn MultipartUpload>, Failure> {
+        self.objects.put_multipart(path).await.map_err(|error| self.place.failure("begin the upload", &error))
+    }
+
+    /// Makes the uploaded chunks the object. An answer that was lost is no failure when the object is there.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn complete(
+        &self,
+        upload: &mut Box<dyn MultipartUpload>,
+        path: &Path,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        let Err(error) = upload.complete().await else { return Ok(()) };
+        match self.objects.head(path).await {
+            Ok(found) if found.size == bytes => Ok(()),
+            Ok(_) | Err(_) => Err(self.place.failure("complete the upload", &error)),
+        }
+    }
+
+    /// Creates a small object unless there is one.
+    pub(crate) async fn create(&self, path: &Path, bytes: Vec<u8>) -> Created {
+        let payload = PutPayload::from(bytes);
+        let mut result = self.objects.put_opts(path, payload.clone(), PutMode::Create.into()).await;
+        if result.as_ref().is_err_and(no_hard_links) && !self.exists(path).await {
+            // Some network file systems have no hard links. Renaming is as atomic; only the look just now is not,
+            // and nobody but another attempt of this very run writes here.
+            result = self.objects.put(path, payload).await;
+        }
+        match result {
+            Ok(_) => Created::New,
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Created::Existed,
+            Err(error) => Created::Unknown(self.place.failure("write the manifest", &error)),
+        }
+    }
+
+    async fn exists(&self, path: &Path) -> bool {
+        self.objects.head(path).await.is_ok()
+    }
+
+    /// Removes an object; one that is not there is no failure.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn remove(&self, path: &Path) -> Result<(), Failure> {
+        match self.objects.delete(path).await {
+            Err(error) if !self.place.is_absent(&error) => Err(self.place.failure("remove an object", &error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes the folder of an attempt with unfinished uploads, and the folder above if it is empty then. Object
+    /// stores have no folders.
+    pub(crate) fn remove_folder(&self, attempt: &Path) {
+        let Some(root) = &self.root else { return };
+        let folder = root.join(attempt.as_ref());
+        if let Err(error) = remove_folder(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "could not be removed");
+        }
+    }
+}
+
+fn remove_folder(folder: &FsPath) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    // Fails while another attempt has something there, as it should.
+    let _ = folder.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// A file system that knows no hard links.
+fn no_hard_links(error: &Error) -> bool {
+    matches!(errno(error), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK))
+}
+
+fn bucket(s3: &S3, paths: &PodPaths, place: &Place) -> Result<AmazonS3, Failure> {
+    let endpoint = s3.endpoint.as_deref();
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&s3.bucket)
+        .with_region(s3.region.as_deref().unwrap_or(DEFAULT_REGION))
+        .with_virtual_hosted_style_request(!s3.force_path_style)
+        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
+        // Not all compatible stores can delete in bulk, and there is never much to delete.
+        .with_disable_bulk_delete(true)
+        .with_retry(RetryConfig { retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() })
+        .with_client_options(client_options(s3, paths)?);
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(server_of(endpoint, s3));
+    }
+    builder = match &s3.secret {
+        // No credential given means none used: never the node's instance metadata.
+        None => builder.with_skip_signature(true),
+        Some(secret) => {
+            let builder = builder
+                .with_access_key_id(credential(paths, secret, pod::S3_ACCESS_KEY_ID)?)
+                .with_secret_access_key(credential(paths, secret, pod::S3_SECRET_ACCESS_KEY)?);
+            match credential(paths, secret, pod::S3_SESSION_TOKEN) {
+                Ok(token) => builder.with_token(token),
+                Err(_) => builder,
+            }
+        }
+    };
+    builder.build().map_err(|error| {
+        Failure::new(
+            Reason::WorkOrderInvalid,
+            format!("{place} cannot be used: {error}; check spec.storageDestination"),
+        )
+    })
+}
+
+fn client_options(s3: &S3, paths: &PodPaths) -> Result<ClientOptions, Failure> {
+    let options = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT);
+    let Some(ca) = &s3.ca else { return Ok(options) };
+    let unusable = |why: String| {
+        Failure::new(
+            Reason::SecretMissing,
+            format!("the CA certificates in key {:?} of Secret {:?} cannot be used: {why}", ca.key, ca.secret),
+        )
+    };
+    let pem = fs::read(&paths.storage_ca).map_err(|error| unusable(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unusable("it holds no PEM certificate".into()));
+    }
+    Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
+}
+
+/// In virtual-hosted style the endpoint names the bucket.
+fn server_of(endpoint: &str, s3: &S3) -> String {
+    let endpoint = endpoint.trim_end_matches('/');
+    match endpoint.split_once("://") {
+        Some((scheme, host)) if !s3.force_path_style => format!("{scheme}://{}.{host}", s3.bucket),
+        _ => endpoint.to_owned(),
+    }
+}
+
+/// A key of the storage secret. Header values hold no newline, so one at the end is no part of it.
+fn credential(paths: &PodPaths, secret: &str, key: &str) -> Result<String, Failure> {
+    let value = fs::read_to_string(paths.credentials.join(key)).map_err(|error| {
+        Failure::new(
+            Reason::SecretMissing,
+            format!("key {key} of Secret {secret:?} cannot be read ({error}); it holds the storage credentials"),
+        )
+    })?;
+    Ok(value.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s3(force_path_style: bool) -> S3 {
+        S3 {
+            bucket: "b".into(),
+            path: String::new(),
+            endpoint: Some("https://s3.example.com:9000/".into()),
+            region: None,
+            force_path_style,
+            secret: Some("store".into()),
+            ca: None,
+        }
+    }
+
+    #[test]
+    fn the_endpoint_names_the_bucket_unless_the_path_does() {
+        assert_eq!(server_of("https://s3.example.com:9000/", &s3(true)), "https://s3.example.com:9000");
+        assert_eq!(server_of("https://s3.example.com:9000", &s3(false)), "https://b.s3.example.com:9000");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = PodPaths::under(dir.path());
+        let open = |s3: S3| Store::open(&Storage::S3(s3), &paths).map(|_| ());
+        let failure = open(s3(true)).unwrap_err();
+        assert_eq!(failure.reason, Reason::SecretMissing);
+        assert!(failure.message.contains("AWS_ACCESS_KEY_ID") && failure.message.contains("\"store\""), "{failure}");
+
+        let ca = Some(dbbackup_protocol::work_order::SecretKey { secret: "ca".into(), key: "ca.crt".into() });
+        let failure = open(S3 { ca, ..s3(true) }).unwrap_err();
+        assert_eq!(failure.reason, Reason::SecretMissing);
+        assert!(failure.message.contains("\"ca.crt\"") && failure.message.contains("\"ca\""), "{failure}");
+
+        let claim = Storage::Pvc { claim: "c".into(), path: String::new() };
+        let failure = Store::open(&claim, &paths).map(|_| ()).unwrap_err();
+        assert_eq!(failure.reason, Reason::StorageNotFound, "{failure}");
+    }
+}

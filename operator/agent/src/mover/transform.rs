@@ -1,0 +1,195 @@
+//! Plain bytes in, chunks of stored bytes out, with everything that is to be known of both. Runs on a thread of
+//! its own: hashing and compressing would hold up the async threads.
+
+use std::io::{self, Write};
+
+use dbbackup_protocol::work_order::Compression;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::judge::{Observed, Watch};
+use crate::text::hex;
+
+/// Smallest chunk. S3 wants 5 MiB at least.
+const MIN_CHUNK: u64 = 8 * 1024 * 1024;
+/// Largest chunk: what a mover may need in memory for an enormous dump has an end.
+const MAX_CHUNK: u64 = 512 * 1024 * 1024;
+/// S3 takes 10,000 parts. With chunks of 1/1400 of what is already stored, 10,000 of them reach 5 TiB, and the
+/// first 11 GiB go in chunks of [`MIN_CHUNK`].
+const SHARE: u64 = 1400;
+
+/// Facts about one stored part.
+#[derive(Debug)]
+pub(crate) struct Digests {
+    pub(crate) observed: Observed,
+    pub(crate) sha256: String,
+    pub(crate) stored_bytes: u64,
+    pub(crate) stored_sha256: String,
+}
+
+/// Reads `plain` to its end.
+///
+/// # Errors
+/// The receiver of the chunks has gone, or zstd fails: a defect.
+pub(crate) fn transform(
+    mut plain: mpsc::Receiver<Vec<u8>>,
+    chunks: mpsc::Sender<Vec<u8>>,
+    compression: Compression,
+    mut watch: Watch,
+) -> io::Result<Digests> {
+    let mut hash = Sha256::new();
+    let mut encoder = Encoder::new(Chunker::new(chunks), compression)?;
+    while let Some(piece) = plain.blocking_recv() {
+        watch.push(&piece);
+        hash.update(&piece);
+        encoder.write_all(&piece)?;
+    }
+    let chunker = encoder.finish()?;
+    let (stored_bytes, stored_sha256) = chunker.finish()?;
+    Ok(Digests { observed: watch.observed(), sha256: hex(&hash.finalize()), stored_bytes, stored_sha256 })
+}
+
+/// How the stored bytes are made.
+enum Encoder {
+    Plain(Chunker),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Chunker>>),
+}
+
+impl Encoder {
+    fn new(into: Chunker, compression: Compression) -> io::Result<Self> {
+        match compression {
+            Compression::None => Ok(Self::Plain(into)),
+            Compression::Zstd { level } => {
+                let mut encoder = zstd::stream::write::Encoder::new(into, level)?;
+                // Off by default; without it a flipped bit can decompress without a complaint.
+                encoder.include_checksum(true)?;
+                Ok(Self::Zstd(Box::new(encoder)))
+            }
+        }
+    }
+
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(into) => into.write_all(piece),
+            Self::Zstd(into) => into.write_all(piece),
+        }
+    }
+
+    fn finish(self) -> io::Result<Chunker> {
+        match self {
+            Self::Plain(into) => Ok(into),
+            Self::Zstd(into) => into.finish(),
+        }
+    }
+}
+
+/// Cuts the stored bytes into chunks and hashes them.
+struct Chunker {
+    chunks: mpsc::Sender<Vec<u8>>,
+    chunk: Vec<u8>,
+    size: usize,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Chunker {
+    fn new(chunks: mpsc::Sender<Vec<u8>>) -> Self {
+        Self { chunks, chunk: Vec::new(), size: chunk_size(0), hash: Sha256::new(), bytes: 0 }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let chunk = std::mem::take(&mut self.chunk);
+        self.size = chunk_size(self.bytes);
+        self.chunks.blocking_send(chunk).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+
+    fn finish(mut self) -> io::Result<(u64, String)> {
+        if !self.chunk.is_empty() {
+            self.send()?;
+        }
+        Ok((self.bytes, hex(&self.hash.finalize())))
+    }
+}
+
+impl Write for Chunker {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.chunk.capacity() == 0 {
+            self.chunk.reserve_exact(self.size);
+        }
+        let room = self.size.saturating_sub(self.chunk.len());
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.hash.update(taken);
+        self.chunk.extend_from_slice(taken);
+        self.bytes += taken.len() as u64;
+        if self.chunk.len() >= self.size {
+            self.send()?;
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Size of the chunk that begins after `stored` bytes.
+fn chunk_size(stored: u64) -> usize {
+    usize::try_from((stored / SHARE).clamp(MIN_CHUNK, MAX_CHUNK)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use dbbackup_protocol::plan::Completion;
+
+    use super::*;
+
+    #[test]
+    fn ten_thousand_chunks_carry_terabytes_and_small_dumps_stay_small() {
+        let mut stored = 0;
+        for _ in 0..10_000 {
+            stored += chunk_size(stored) as u64;
+        }
+        assert!(stored > 3 << 40, "{stored}");
+        assert_eq!(chunk_size(11 << 30) as u64, MIN_CHUNK);
+    }
+
+    #[test]
+    fn the_bytes_come_out_as_they_went_in() {
+        let piece: Vec<u8> = (0..100_000_u32).map(|n| (n * n >> 3) as u8).collect();
+        for compression in [Compression::None, Compression::Zstd { level: 1 }] {
+            let (plain, from) = mpsc::channel(1000);
+            let (to, mut chunks) = mpsc::channel(1000);
+            for _ in 0..200 {
+                plain.blocking_send(piece.clone()).unwrap();
+            }
+            drop(plain);
+            let completion = Completion {
+                exit_codes: vec![0],
+                header: None,
+                tail: None,
+                verifier: None,
+                stderr_required: None,
+                minimum_bytes: 1,
+            };
+            let digests = transform(from, to, compression, Watch::new(&completion)).unwrap();
+            let mut stored = Vec::new();
+            while let Some(chunk) = chunks.blocking_recv() {
+                assert!(chunk.len() <= MIN_CHUNK as usize);
+                stored.extend(chunk);
+            }
+            assert_eq!(digests.stored_bytes, stored.len() as u64);
+            assert_eq!(digests.stored_sha256, hex(&Sha256::digest(&stored)));
+            let back = match compression {
+                Compression::None => stored,
+                Compression::Zstd { .. } => {
+                    // Bit 2 of the frame header descriptor (RFC 8878, 3.1.1.1.1): a content checksum follows.
+                    assert_eq!(stored[4] & 4, 4);
+                    zstd::decode_all(stored.as_slice()).unwrap()
+                }
+            };
+            assert_eq!(back, piece.repeat(200));
+            assert_eq!(digests.sha256, hex(&Sha256::digest(&back)));
+            assert_eq!(digests.observed.bytes, 20_000_000);
+        }
+    }
+}

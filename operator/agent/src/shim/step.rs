@@ -1,0 +1,202 @@
+//! Carries out one request: its process, perhaps with a verifier beside it.
+
+use std::{path::Path, pin::pin, process::Stdio, time::Duration};
+
+use dbbackup_protocol::{
+    plan::{Output, Part, PartSource, Process},
+    work_order::WorkOrder,
+};
+use tokio::{process::Child, sync::mpsc, time::timeout};
+
+use super::{
+    output::{Place, Sink},
+    process::{Groups, group, pipes, wait},
+    redact::Redactor,
+    render::{Command, Renderer},
+    scribe::Scribe,
+    secrets::Secrets,
+};
+use crate::{
+    failure::Failure,
+    paths::PodPaths,
+    wire::{End, Ended, Reply, Request, VerifierEnd},
+};
+
+/// What all requests of a run share.
+pub(crate) struct Workshop<'a> {
+    pub(crate) order: &'a WorkOrder,
+    pub(crate) paths: &'a PodPaths,
+    pub(crate) secrets: Secrets,
+    pub(crate) redactor: Redactor,
+    pub(crate) groups: Groups,
+}
+
+/// One process to run, with what is done about its output.
+struct Job<'a> {
+    process: &'a Process,
+    item: Option<&'a str>,
+    output: &'a Output,
+    /// With these the process may have left a dump in a file.
+    success: &'a [i32],
+    verifier: Option<&'a Process>,
+    stderr_required: Option<&'a str>,
+}
+
+impl<'a> Job<'a> {
+    /// A process whose standard output is all that it gives.
+    fn plain(process: &'a Process) -> Self {
+        let output = &Output::Stdout;
+        Self { process, item: None, output, success: &[], verifier: None, stderr_required: None }
+    }
+
+    fn dump(part: &'a Part, item: Option<&'a str>) -> Self {
+        let completion = &part.completion;
+        Self {
+            process: &part.process,
+            item,
+            output: &part.output,
+            success: &completion.exit_codes,
+            verifier: completion.verifier.as_ref(),
+            stderr_required: completion.stderr_required.as_deref(),
+        }
+    }
+}
+
+impl Workshop<'_> {
+    /// Carries out `request`. Cancelled by dropping it; [`Groups::stop`] then ends the processes.
+    ///
+    /// # Errors
+    /// It could not be done, or the mover has gone. Processes may still run.
+    pub(crate) async fn carry_out(
+        &self,
+        request: &Request,
+        replies: &mpsc::Sender<Reply>,
+    ) -> Result<Ended, Failure> {
+        let plan = &self.order.plan;
+        let unknown = || Failure::plan(format!("it has nothing for {request:?}"));
+        let job = match request {
+            Request::Check { index } => Job::plain(&plan.checks.get(*index).ok_or_else(unknown)?.process),
+            Request::List { source } => match plan.parts.get(*source) {
+                Some(PartSource::PerItem(per_item)) => Job::plain(&per_item.items),
+                _ => return Err(unknown()),
+            },
+            Request::Dump { source, item } => match (plan.parts.get(*source), item) {
+                (Some(PartSource::One(part)), None) => Job::dump(part, None),
+                (Some(PartSource::PerItem(per_item)), Some(item)) => Job::dump(&per_item.each, Some(item)),
+                _ => return Err(unknown()),
+            },
+            Request::Finish => return Err(unknown()),
+        };
+        self.run(&job, replies).await
+    }
+
+    async fn run(&self, job: &Job<'_>, replies: &mpsc::Sender<Reply>) -> Result<Ended, Failure> {
+        let place = Place::resolve(job.output, &self.paths.scratch)?;
+        place.clear()?;
+        let renderer = Renderer {
+            secrets: &self.secrets,
+            config_dir: &self.paths.config,
+            scratch_dir: &self.paths.scratch,
+            image: &self.order.client_image,
+        };
+        let command = renderer.command(job.process, job.item)?;
+        let verifier = job.verifier.map(|process| renderer.command(process, job.item)).transpose()?;
+        let mut verifier = match &verifier {
+            Some(command) => Some((command, self.groups.spawn(command, Stdio::piped())?)),
+            None => None,
+        };
+        let child = self.groups.spawn(&command, Stdio::null())?;
+        let stdin = verifier.as_mut().and_then(|(_, child)| child.stdin.take());
+
+        let sink = Sink { replies, verifier: stdin };
+        let dump = self.dump(job, &command, child, &place, sink);
+        let verify = async {
+            match verifier {
+                Some((command, child)) => self.verify(command, child).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let ((end, stderr_required_found), verifier) = tokio::try_join!(dump, verify)?;
+        place.clear()?;
+        Ok(Ended { end, stderr_required_found, verifier })
+    }
+
+    /// Runs the dump to its end and hands over all of its bytes; the sink's end is the verifier's end of input.
+    async fn dump(
+        &self,
+        job: &Job<'_>,
+        command: &Command,
+        mut child: Child,
+        place: &Place,
+        mut sink: Sink<'_>,
+    ) -> Result<(End, bool), Failure> {
+        let name = program_name(&command.program);
+        let group = group(&child);
+        let (stdout, stderr) = pipes(&mut child)?;
+        let replies = sink.replies;
+        let mut errors = Scribe::new(&name, &self.redactor, job.stderr_required);
+        let mut chatter = Scribe::new(&name, &self.redactor, None);
+        let end = {
+            let output = async {
+                match place {
+                    Place::Stdout => sink.copy(stdout, &name).await,
+                    Place::File(_) | Place::Directory(_) => chatter.follow(stdout, Some(replies)).await,
+                }
+            };
+            let work = async { tokio::try_join!(output, wait(&mut child)).map(|((), end)| end) };
+            self.with_stderr(work, errors.follow(stderr, Some(replies))).await?
+        };
+        self.groups.ended(group);
+        if matches!(end, End::Exited(code) if job.success.contains(&code)) {
+            sink.copy_left(place).await?;
+        }
+        Ok((end, errors.found()))
+    }
+
+    async fn verify(&self, command: &Command, mut child: Child) -> Result<VerifierEnd, Failure> {
+        let name = program_name(&command.program);
+        let group = group(&child);
+        let (stdout, stderr) = pipes(&mut child)?;
+        let mut errors = Scribe::new(&name, &self.redactor, None);
+        let mut chatter = Scribe::new(&name, &self.redactor, None);
+        let end = {
+            let work = async {
+                tokio::try_join!(chatter.follow(stdout, None), wait(&mut child)).map(|((), end)| end)
+            };
+            self.with_stderr(work, errors.follow(stderr, None)).await?
+        };
+        self.groups.ended(group);
+        Ok(VerifierEnd { end, stderr_tail: errors.tail() })
+    }
+
+    /// Does `work` while following standard error. Standard output is read to its very end, whoever holds it:
+    /// what is missing there is missing in the dump. A straggler that only holds standard error is given the
+    /// grace period, then not listened to any more.
+    async fn with_stderr<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+        stderr: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<T, Failure> {
+        let (mut work, mut stderr) = (pin!(work), pin!(stderr));
+        tokio::select! {
+            done = &mut work => {
+                let done = done?;
+                timeout(self.grace(), stderr).await.unwrap_or(Ok(()))?;
+                Ok(done)
+            }
+            read = &mut stderr => {
+                read?;
+                work.await
+            }
+        }
+    }
+
+    /// Between SIGTERM and SIGKILL.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.order.limits.grace_seconds)
+    }
+}
+
+fn program_name(program: &Path) -> String {
+    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,66 @@
+//! The commit point: found, raced for, in the way.
+
+use std::fs;
+
+use dbbackup_protocol::{
+    layout,
+    manifest::{MAX_BYTES, Manifest},
+    report::{Outcome, Reason},
+};
+
+use crate::fixture::{Pod, files, part};
+
+#[test]
+fn a_run_that_is_done_is_not_done_again() {
+    let pod = Pod::of(part("seq 9"));
+    let (first, _) = pod.succeeds();
+    let pod = pod.again("87654321-x");
+    let before = files(&pod.run_folder());
+    let (second, _) = pod.succeeds();
+    assert!(second.report.found && !first.report.found);
+    assert_eq!(second.report.manifest, first.report.manifest);
+    assert_eq!(second.report.bytes_read, first.report.bytes_read);
+    assert_eq!(files(&pod.run_folder()), before);
+}
+
+#[test]
+fn the_slower_of_two_attempts_takes_its_parts_back() {
+    // A manifest of this run appears while the dump runs, as from an attempt that was thought dead.
+    let pod = Pod::of(part("seq 9"));
+    pod.succeeds();
+    let manifest = pod.run_folder().join(layout::MANIFEST);
+    let saved = pod.root.path().join("saved.json");
+    fs::rename(&manifest, &saved).unwrap();
+    let mut pod = pod.again("87654321-x");
+    let slow = format!("seq 5; mv '{}' '{}'", saved.display(), manifest.display());
+    pod.order.plan.parts = vec![dbbackup_protocol::plan::PartSource::One(part(&slow))];
+    let (ended, manifest) = pod.succeeds();
+    assert!(ended.report.found);
+    assert_eq!(manifest.parts[0].object, "12345678/dump.sql.zst");
+    assert!(!pod.run_folder().join("87654321").exists());
+}
+
+#[test]
+fn what_is_no_manifest_of_this_run_is_in_the_way() {
+    let foreign = |pod: &Pod| {
+        pod.succeeds();
+        let path = pod.run_folder().join(layout::MANIFEST);
+        let manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+        serde_json::to_vec(&Manifest { uid: "other".into(), ..manifest }).unwrap()
+    };
+    let contents: [(fn(&Pod) -> Vec<u8>, &str); 3] = [
+        (foreign, "\"other\""),
+        (|pod| { pod.succeeds(); b"{\"version\":1".to_vec() }, "not valid"),
+        (|pod| { pod.succeeds(); vec![b' '; MAX_BYTES + 1] }, "no manifest"),
+    ];
+    for (content, words) in contents {
+        let pod = Pod::of(part("seq 9"));
+        let content = content(&pod);
+        let pod = pod.again("87654321-x");
+        fs::write(pod.run_folder().join(layout::MANIFEST), &content).unwrap();
+        let ended = pod.run();
+        ended.failed(Reason::ManifestConflict, &[words]);
+        assert_eq!(ended.report.outcome, Outcome::Failed);
+        assert_eq!(fs::read(pod.run_folder().join(layout::MANIFEST)).unwrap(), content, "left as it was");
+    }
+}
