@@ -71,7 +71,7 @@ pub struct BoundSecret {
 pub enum Storage {
     /// S3 or a compatible store.
     S3(S3),
-    /// A PersistentVolumeClaim, mounted at [`crate::pod::BACKUPS_DIR`].
+    /// A `PersistentVolumeClaim`, mounted at [`crate::pod::BACKUPS_DIR`].
     Pvc {
         /// Name of the claim.
         claim: String,
