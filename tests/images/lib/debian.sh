@@ -26,12 +26,15 @@ debian_layer() {
   # - output/dev, output/mknod: a container gets its own /dev, and an unprivileged import could not make the nodes.
   # - force-unsafe-io: dpkg would otherwise wait for the disk after every file of a directory that is thrown away.
   # - path-exclude: documentation is half of a small image.
-  mmdebstrap --variant=minbase --format=tar --quiet \
+  mmdebstrap --variant=minbase --format=tar --verbose \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Retries "3"' --aptopt='Acquire::Languages "none"' \
     --skip=output/dev,output/mknod --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/i18n/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
-    --include="$packages" "${hooks[@]}" "$suite" "$out" "$(debian_mirror)" >&2 ||
-    die "mmdebstrap could not make a $suite root file system: see its message above"
+    --include="$packages" "${hooks[@]}" "$suite" "$out" "$(debian_mirror)" >"$work/mmdebstrap.log" 2>&1 || {
+    # The reason stands before mmdebstrap's own last words.
+    grep -E '^(E|W|Err|dpkg): ?' "$work/mmdebstrap.log" | cut -c1-200 | tail -n 15 >&2
+    die "mmdebstrap could not make a $suite root file system of $packages: see apt's message above"
+  }
 }
