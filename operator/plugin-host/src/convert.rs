@@ -11,13 +11,13 @@ pub(crate) trait Convert<T> {
     fn convert(self) -> T;
 }
 
-impl<A: Convert<B>, B> Convert<Vec<B>> for Vec<A> {
+impl<T: Convert<B>, B> Convert<Vec<B>> for Vec<T> {
     fn convert(self) -> Vec<B> {
         self.into_iter().map(Convert::convert).collect()
     }
 }
 
-impl<A: Convert<B>, B> Convert<Option<B>> for Option<A> {
+impl<T: Convert<B>, B> Convert<Option<B>> for Option<T> {
     fn convert(self) -> Option<B> {
         self.map(Convert::convert)
     }

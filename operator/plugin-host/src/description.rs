@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn each_fault_names_its_field() {
-        let cases: [(&str, fn(&mut Description)); 22] = [
+        type Break = fn(&mut Description);
+        let cases: [(&str, Break); 22] = [
             ("id", |d| d.id.clear()),
             ("id", |d| d.id = "Redis".into()),
             ("id", |d| d.id = "../redis".into()),

@@ -51,7 +51,7 @@ impl Guest {
         self.printed.extend_from_slice(new);
     }
 
-    /// The next number of a fixed sequence (SplitMix64, Steele et al. 2014). Random numbers serve guests for the order
+    /// The next number of a fixed sequence (`SplitMix64`, Steele et al. 2014). Random numbers serve guests for the order
     /// of hash maps only; equal requests need equal plans.
     pub(crate) fn random(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

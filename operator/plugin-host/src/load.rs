@@ -1,5 +1,7 @@
 //! From bytes to a plugin, step by step; each step has its own errors.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
@@ -38,8 +40,11 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut digest, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(digest, "{byte:02x}");
+        digest
+    })
 }
 
 fn indices<T>(
@@ -52,7 +57,7 @@ fn indices<T>(
 
 fn require_export(host: &Host, component: &Component, interface: &str) -> Result<(), LoadError> {
     let name = format!("{PACKAGE}/{interface}");
-    if component.get_export_index(None, &format!("{name}@{VERSION}")).is_some() {
+    if component.get_export_index(None, format!("{name}@{VERSION}")).is_some() {
         return Ok(());
     }
     for (export, item) in component.component_type().exports(host.engine()) {

@@ -137,7 +137,7 @@ fn define(linker: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -
             function(linker, name, |_, (): ()| Ok((Vec::<(Resource<Nothing>, String)>::new(),)))
         }
         ("filesystem/types", "filesystem-error-code") => linker.func_new(name, |_, _, _, results| {
-            results.iter_mut().for_each(|result| *result = Val::Option(None));
+            results.fill(Val::Option(None));
             Ok(())
         }),
         ("clocks/monotonic-clock" | "clocks/wall-clock", _) => clocks(linker, short, name),

@@ -141,7 +141,9 @@ fn fill(schema: &Value, value: &mut Value) {
         }
     }
     if let (Some(items), Value::Array(list)) = (schema.get("items"), &mut *value) {
-        list.iter_mut().for_each(|item| fill(items, item));
+        for item in list {
+            fill(items, item);
+        }
     }
     for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
         fill(part, value);
@@ -207,4 +209,105 @@ fn shorten(value: &Value) -> String {
     let whole = value.to_string();
     let short = text::start(&whole, 64);
     if short.len() < whole.len() { format!("{short}…") } else { whole }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(properties: &Value) -> Settings {
+        let schema = json!({"type": "object", "additionalProperties": false, "properties": properties});
+        Settings::parse(&schema.to_string()).unwrap()
+    }
+
+    fn faults(settings: &Settings, value: &Value) -> Vec<(String, String)> {
+        let issues = settings.validate(value.as_object()).unwrap_err();
+        issues.into_iter().map(|issue| (issue.path, issue.message)).collect()
+    }
+
+    #[test]
+    fn defaults_are_filled_in_wherever_their_object_is() {
+        let settings = settings(&json!({
+            "jobs": {"type": "integer", "default": 4, "description": "d"},
+            "auth": {"type": "object", "description": "d", "default": {}, "properties": {
+                "source": {"type": "string", "default": "admin", "description": "d"}}},
+            "absent": {"type": "object", "description": "d", "properties": {
+                "inner": {"type": "string", "default": "x", "description": "d"}}},
+            "tables": {"type": "array", "description": "d", "items": {"type": "object", "properties": {
+                "schema": {"type": "string", "default": "public", "description": "d"}}}},
+        }));
+        let filled = settings.validate(json!({"jobs": null, "tables": [{}]}).as_object());
+        assert!(filled.is_err(), "null is a value of the user's, not an absence");
+        let filled = settings.validate(json!({"tables": [{}]}).as_object()).unwrap();
+        let expected = json!({"jobs": 4, "auth": {"source": "admin"}, "tables": [{"schema": "public"}]});
+        assert_eq!(Value::Object(filled), expected);
+    }
+
+    #[test]
+    fn faults_name_what_may_stand_there() {
+        let settings = settings(&json!({
+            "kind": {"description": "d", "oneOf": [{"const": "a"}, {"const": "b"}]},
+            "size": {"description": "d", "anyOf": [{"type": "integer"}, {"enum": ["all"]}]},
+            "port": {"type": ["integer", "null"], "description": "d"},
+            "name": {"type": "string", "pattern": "^[a-z]+$", "description": "d"},
+            "part": {"type": "object", "description": "d", "required": ["a/b"], "additionalProperties": false,
+                     "properties": {"a/b": {"type": "string", "description": "d"}}},
+            "list": {"type": "array", "description": "d", "items": {"type": "string"}},
+        }));
+        let cases = [
+            (json!({"kind": "c"}), "/settings/kind", "\"c\" is not allowed here; allowed are \"a\", \"b\""),
+            (
+                json!({"size": "some"}),
+                "/settings/size",
+                "\"some\" has none of the allowed forms: \"some\" is not of type integer; or: \"some\" is not \
+                 allowed here; allowed are \"all\"",
+            ),
+            (json!({"port": "x"}), "/settings/port", "\"x\" is not of type null or integer"),
+            (json!({"name": "A"}), "/settings/name", "\"A\" does not match \"^[a-z]+$\""),
+            (json!({"part": {}}), "/settings/part/a~1b", "`a/b` is required"),
+            (
+                json!({"part": {"a/b": "", "c": 1}}),
+                "/settings/part/c",
+                "`c` is not a setting here; known are `a/b`",
+            ),
+            (json!({"list": ["", 7]}), "/settings/list/1", "7 is not of type string"),
+        ];
+        for (value, path, message) in cases {
+            assert_eq!(faults(&settings, &value), [(path.to_owned(), message.to_owned())]);
+        }
+        let long = faults(&settings, &json!({"port": "ä".repeat(500)}));
+        assert!(long[0].1.len() < 150, "{long:?}");
+    }
+
+    #[test]
+    fn the_number_of_issues_is_bounded() {
+        let many: Map<String, Value> = (0..500).map(|n| (n.to_string(), Value::Null)).collect();
+        assert_eq!(faults(&settings(&json!({})), &Value::Object(many)).len(), MAX_ISSUES);
+    }
+
+    #[test]
+    fn a_schema_whose_own_defaults_break_it_is_refused() {
+        let schema = |default: Value| {
+            json!({"type": "object", "required": ["user"], "properties": {
+                "user": {"type": "string", "description": "d"},
+                "jobs": {"type": "integer", "minimum": 1, "default": default, "description": "d"}}})
+            .to_string()
+        };
+        assert!(Settings::parse(&schema(json!(1))).is_ok());
+        let why = Settings::parse(&schema(json!(0))).unwrap_err();
+        assert!(why.contains("default of /jobs"), "{why}");
+        let why = Settings::parse(r#"{"type": "object", "minProperties": "two"}"#).unwrap_err();
+        assert!(why.contains("minProperties"), "{why}");
+    }
+
+    #[test]
+    fn a_pattern_that_would_backtrack_for_ever_does_not() {
+        let settings = settings(&json!({
+            "name": {"type": "string", "pattern": "^(a+)+$", "description": "d"}}));
+        let start = std::time::Instant::now();
+        faults(&settings, &json!({"name": format!("{}!", "a".repeat(50_000))}));
+        assert!(start.elapsed() < std::time::Duration::from_secs(10));
+    }
 }

@@ -1,5 +1,12 @@
 //! The host against real components: one that misbehaves on demand, files that are none, and the built-in plugins.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, their helpers too"
+)]
+
 mod answers;
 mod bad_files;
 mod builtin;

@@ -34,9 +34,7 @@ fn build(package: &str) -> Vec<u8> {
 /// limits that do not depend on time.
 pub(crate) fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| {
-        Host::new(Limits { deadline: Duration::from_secs(300), ..Limits::default() }).unwrap()
-    })
+    HOST.get_or_init(|| Host::new(Limits { deadline: Duration::from_mins(5), ..Limits::default() }).unwrap())
 }
 
 pub(crate) fn misbehaving() -> &'static Plugin {

@@ -10,7 +10,7 @@ wit_bindgen::generate!({ path: "../../../../wit", world: "database-plugin" });
 
 use db_backup::plugin::host::{Level, log};
 use db_backup::plugin::types::{
-    Argument, ArgumentPiece, BackupPlan, Completion, Escape, Encoding, EnvVar, Fragment, Issue, Output, Part,
+    Argument, ArgumentPiece, BackupPlan, Completion, Encoding, EnvVar, Escape, Fragment, Issue, Output, Part,
     PartSource, Process, Refusal, Request, Secret, Substitution,
 };
 use exports::db_backup::plugin::{backup, descriptor};
@@ -107,7 +107,9 @@ impl backup::Guest for Guest {
                 std::thread::sleep(Duration::from_secs(3600));
                 start.elapsed().as_secs().to_string()
             }
-            "clock" => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos().to_string(),
+            "clock" => {
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos().to_string()
+            }
             "random" => RandomState::new().hash_one("x").to_string(),
             "surroundings" => surroundings(),
             _ => request.settings,
