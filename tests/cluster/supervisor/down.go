@@ -14,6 +14,7 @@ const (
 	shimSockets    = "/run/containerd/s"
 	cniCache       = "/var/lib/cni/results"
 	containerLinks = "/var/log/containers"
+	devicePlugins  = "/var/lib/kubelet/device-plugins"
 )
 
 // down ends the cluster and removes every trace; it works on any half-dead predecessor, and on nothing at all.
@@ -31,6 +32,10 @@ func down(s state, r reporter) error {
 	removeCgroups()
 	for _, file := range strayFiles(s) {
 		_ = os.Remove(file)
+	}
+	// Directories that these components make on a machine that has none; in use by others, they are not empty.
+	for _, dir := range []string{containerLinks, devicePlugins, filepath.Dir(devicePlugins), cniCache, filepath.Dir(cniCache), shimSockets} {
+		_ = os.Remove(dir)
 	}
 	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("remove the state directory: %w", err)
@@ -79,9 +84,17 @@ func leftovers(s state) []string {
 // strayFiles lists what this cluster has left outside its state directory.
 func strayFiles(s state) []string {
 	var stray []string
-	stray = append(stray, deadSockets()...)
-	results, _ := filepath.Glob(filepath.Join(cniCache, cniNetwork+"-*"))
-	stray = append(stray, results...)
+	// Both directories of sockets are machine-wide, and the names tell nothing; but a socket without a listener is
+	// of no use to anybody.
+	stray = append(stray, deadSockets(shimSockets)...)
+	stray = append(stray, deadSockets(devicePlugins)...)
+	results, _ := filepath.Glob(filepath.Join(cniCache, "*"))
+	for _, result := range results {
+		// Each names the network namespace of its pod, which lies in the state directory.
+		if content, err := os.ReadFile(result); err == nil && strings.Contains(string(content), s.dir+"/") {
+			stray = append(stray, result)
+		}
+	}
 	links, _ := filepath.Glob(filepath.Join(containerLinks, "*.log"))
 	for _, link := range links {
 		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, s.dir+"/") {
@@ -91,11 +104,10 @@ func strayFiles(s state) []string {
 	return stray
 }
 
-// deadSockets lists shim sockets on which nobody listens any more. containerd puts them into a machine-wide
-// directory under names that tell nothing, but a socket without a listener is of no use to anybody.
-func deadSockets() []string {
+// deadSockets lists the sockets in a directory on which nobody listens any more.
+func deadSockets(dir string) []string {
 	var dead []string
-	sockets, _ := filepath.Glob(filepath.Join(shimSockets, "*"))
+	sockets, _ := filepath.Glob(filepath.Join(dir, "*"))
 	for _, socket := range sockets {
 		connection, err := net.DialTimeout("unix", socket, time.Second)
 		if err == nil {

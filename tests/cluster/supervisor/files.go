@@ -40,6 +40,7 @@ func writeConfigs(s state) error {
 		"hosts.toml":      s.path("registry", "_default", "hosts.toml"),
 		"kubelet.yaml":    s.path("config", "kubelet.yaml"),
 		"kube-proxy.yaml": s.path("config", "kube-proxy.yaml"),
+		"audit.yaml":      s.path("config", "audit.yaml"),
 		"Corefile":        s.path("config", "Corefile"),
 	} {
 		out, err := render(name, data)

@@ -48,6 +48,15 @@ func spawn(s state, p program) error {
 	return nil
 }
 
+func spawnAll(s state, programs ...program) error {
+	for _, p := range programs {
+		if err := spawn(s, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s state) pidFile(name string) string { return s.path("run", name+".pid") }
 
 // alive tells whether the process that the pid file names still runs.

@@ -43,6 +43,8 @@ func apiserver(s state) program {
 		--service-cluster-ip-range $services --service-account-issuer https://kubernetes.default.svc.$domain
 		--service-account-key-file $certs/service-account.key --service-account-signing-key-file $certs/service-account.key
 		--authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction
+		--audit-policy-file $config/audit.yaml --audit-log-path $state/logs/audit.log
+		--audit-log-maxsize 50 --audit-log-maxbackup 1
 		--allow-privileged --profiling=false`, s)}
 }
 

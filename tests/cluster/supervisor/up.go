@@ -89,10 +89,8 @@ func linkBinaries(s state, b binaries) error {
 
 func startAll(s state, b binaries, r reporter) error {
 	r.say("starting containerd, etcd, kube-apiserver")
-	for _, p := range []program{containerd(s), etcd(s), apiserver(s)} {
-		if err := spawn(s, p); err != nil {
-			return err
-		}
+	if err := spawnAll(s, containerd(s), etcd(s), apiserver(s)); err != nil {
+		return err
 	}
 	if err := await(s, 60*time.Second, "containerd", func(context.Context) error {
 		_, err := ctr(s, "version")
@@ -114,12 +112,14 @@ func startAll(s state, b binaries, r reporter) error {
 		return err
 	}
 	r.say("kube-apiserver is ready; starting the rest")
-	for _, p := range programs(s)[3:] {
-		if err := spawn(s, p); err != nil {
-			return err
-		}
+	if err := spawnAll(s, controllerManager(s), scheduler(s), kubelet(s), proxy(s)); err != nil {
+		return err
 	}
+	// These two would only be denied before their roles exist, and wait before they try again.
 	if err := applyManifests(s); err != nil {
+		return err
+	}
+	if err := spawnAll(s, coredns(s), provisioner(s)); err != nil {
 		return err
 	}
 	if err := await(s, 120*time.Second, "kubelet", func(ctx context.Context) error {
