@@ -34,7 +34,7 @@ debian_layer() {
     --dpkgopt='path-exclude=/usr/share/i18n/*' --dpkgopt='path-exclude=/usr/share/lintian/*' \
     --include="$packages" "${hooks[@]}" "$suite" "$out" "$(debian_mirror)" >"$work/mmdebstrap.log" 2>&1 || {
     # The reason stands before mmdebstrap's own last words.
-    grep -E '^(E|W|Err|dpkg): ?' "$work/mmdebstrap.log" | cut -c1-200 | tail -n 15 >&2
+    grep -E '^(E|Err|dpkg: error)' "$work/mmdebstrap.log" | cut -c1-200 | tail -n 15 >&2
     die "mmdebstrap could not make a $suite root file system of $packages: see apt's message above"
   }
 }
