@@ -37,7 +37,6 @@ func writeConfigs(s state) error {
 	for name, dest := range map[string]string{
 		"containerd.toml": s.path("config", "containerd.toml"),
 		"cni.conflist":    s.path("cni", "10-dbbackup.conflist"),
-		"hosts.toml":      s.path("registry", "_default", "hosts.toml"),
 		"kubelet.yaml":    s.path("config", "kubelet.yaml"),
 		"kube-proxy.yaml": s.path("config", "kube-proxy.yaml"),
 		"audit.yaml":      s.path("config", "audit.yaml"),

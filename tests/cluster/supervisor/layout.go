@@ -66,7 +66,7 @@ func (s state) logFile(name string) string {
 }
 
 func (s state) create() error {
-	for _, dir := range []string{"bin", "certs", "cni", "config", "etcd", "kubelet", "logs/pods", "registry/_default", "run", "volumes"} {
+	for _, dir := range []string{"bin", "certs", "cni", "config", "etcd", "kubelet", "logs/pods", "run", "volumes"} {
 		// 0711: containers that run as other users must be able to walk to their volumes.
 		if err := os.MkdirAll(s.path(dir), 0o711); err != nil {
 			return fmt.Errorf("create the state directory: %w", err)
