@@ -143,3 +143,11 @@ fn a_description_that_cannot_be_is_refused_with_its_field() {
     let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     assert_eq!(fields, ["version", "database-types[0]"]);
 }
+
+/// What Go 1.26 and later compile to.
+#[test]
+fn typed_function_references_are_understood() {
+    let core = "(type $t (func)) (elem declare func $g) (func $g) (func (call_ref $t (ref.func $g)))";
+    let error = load_text(&wrong_shape(core, "")).unwrap_err();
+    assert!(matches!(error, LoadError::WrongShape { .. }), "{error}");
+}

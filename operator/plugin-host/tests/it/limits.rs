@@ -88,3 +88,24 @@ fn a_flood_of_output_is_cut() {
     assert!(text.ends_with("RUST_BACKTRACE=1` environment variable to display a backtrace"), "{text}");
     assert!(text.len() <= 2048 && text.contains("after the flood"), "{text}");
 }
+
+#[test]
+fn the_thread_of_a_host_ends_with_it() {
+    let threads = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.trim() == "plugin-deadline").count()
+    };
+    // Other tests have hosts of their own, and a thread gets its name a little after its start.
+    let wait_until = |what: &dyn Fn(usize) -> bool| {
+        let start = Instant::now();
+        while !what(threads()) {
+            assert!(start.elapsed() < Duration::from_mins(1), "{} threads", threads());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let hosts: Vec<Host> = (0..50).map(|_| Host::new(Limits::default()).unwrap()).collect();
+    wait_until(&|count| count >= 50);
+    drop(hosts);
+    wait_until(&|count| count < 50);
+}
