@@ -60,7 +60,8 @@ fn run_mover(paths: PodPaths) -> anyhow::Result<ExitCode> {
     let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, .. } = &report;
     tracing::info!(?outcome, ?reason, message, parts, bytes_read, bytes_stored, found, "run report");
     let log = &paths.termination_log;
-    fs::write(log, report.to_termination_message()).with_context(|| format!("could not write {}", log.display()))?;
+    fs::write(log, report.to_termination_message())
+        .with_context(|| format!("could not write {}", log.display()))?;
     Ok(match (outcome, reason) {
         (Outcome::Succeeded, _) => ExitCode::SUCCESS,
         (Outcome::Failed, Some(reason)) if !reason.retryable() => exit_code(pod::EXIT_PERMANENT),
@@ -72,7 +73,8 @@ fn move_bytes(paths: &PodPaths) -> RunReport {
     let run = || -> Result<RunReport, Failure> {
         let order = work_order()?;
         let attempt = attempt()?;
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
         let mover = mover::Mover { order: &order, attempt: &attempt, paths, now: Timestamp::now };
         runtime.block_on(async {
             let mut terminated = signal(SignalKind::terminate()).map_err(no_runtime)?;

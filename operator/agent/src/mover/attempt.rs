@@ -8,7 +8,7 @@ use super::{progress::Progress, store::Store};
 use crate::failure::Failure;
 
 /// Chunks up to this size are sent two at a time, larger ones one at a time: with the one that is being filled,
-/// at most 96 MiB until 45 GiB are stored, then twice 1/1400 of what is stored.
+/// at most 96 MiB until 32 GiB are stored, then twice 1/1000 of what is stored.
 const PAIRED_CHUNK: usize = 32 * 1024 * 1024;
 
 /// One attempt of a run.
@@ -32,7 +32,10 @@ impl Attempt {
     /// # Errors
     /// The storage's.
     pub(crate) async fn begin(&mut self, file: &str) -> Result<(), Failure> {
-        let path = self.folder.clone().join(file);
+        // Not `join`, which would encode the name's `%` once more.
+        let path = Path::parse(format!("{}/{file}", self.folder)).map_err(|error| {
+            Failure::new(Reason::Internal, format!("{file:?} is no name in a storage: {error}"))
+        })?;
         if self.objects.contains(&path) {
             return Err(Failure::new(Reason::Internal, format!("two parts would have the name {file}")));
         }

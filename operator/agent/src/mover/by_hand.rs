@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_one_word() {
         let name = "a'; rm -rf $HOME `x` \"";
-        let output = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(name))).output();
+        let output =
+            std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(name))).output();
         assert_eq!(output.unwrap().stdout, name.as_bytes());
     }
 }

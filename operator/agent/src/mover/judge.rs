@@ -89,7 +89,8 @@ pub(crate) fn judge(
 ) -> Result<(), Failure> {
     exit(program, ended.end, &completion.exit_codes, Reason::DumpFailed, stderr)?;
     let incomplete = |what: String| {
-        Err(Failure::new(Reason::DumpIncomplete, format!("{program} ended well, but {what}")).with_stderr(stderr))
+        Err(Failure::new(Reason::DumpIncomplete, format!("{program} ended well, but {what}"))
+            .with_stderr(stderr))
     };
     let minimum = u64::from(completion.minimum_bytes.max(1));
     if observed.bytes < minimum {
@@ -133,7 +134,9 @@ fn exit(program: &str, end: End, success: &[i32], reason: Reason, stderr: &str) 
     match end {
         End::Exited(code) if success.contains(&code) => Ok(()),
         End::Exited(code) => failed(reason, format!("exited with {code}")),
-        End::Signalled(signal) => failed(Reason::DumpKilled, format!("was killed by {}", signal_name(signal))),
+        End::Signalled(signal) => {
+            failed(Reason::DumpKilled, format!("was killed by {}", signal_name(signal)))
+        }
     }
 }
 
@@ -275,12 +278,37 @@ mod tests {
         let none_declared = Completion { minimum_bytes: 0, ..completion() };
         for (completion, observed, ended, expected) in [
             (&completion(), fine, ended(End::Exited(3)), Ok(())),
-            (&completion(), fine, ended(End::Exited(1)), Err((Reason::DumpFailed, "pg_dump exited with 1: a; b"))),
-            (&completion(), fine, ended(End::Signalled(9)), Err((Reason::DumpKilled, "SIGKILL (out of memory?)"))),
+            (
+                &completion(),
+                fine,
+                ended(End::Exited(1)),
+                Err((Reason::DumpFailed, "pg_dump exited with 1: a; b")),
+            ),
+            (
+                &completion(),
+                fine,
+                ended(End::Signalled(9)),
+                Err((Reason::DumpKilled, "SIGKILL (out of memory?)")),
+            ),
             (&large, fine, ended(End::Exited(0)), Err((Reason::DumpIncomplete, "5 bytes"))),
-            (&none_declared, Observed { bytes: 0, ..fine }, ended(End::Exited(0)), Err((Reason::DumpIncomplete, "0 bytes"))),
-            (&completion(), Observed { header: false, ..fine }, ended(End::Exited(0)), Err((Reason::DumpIncomplete, "begin"))),
-            (&completion(), Observed { tail: false, ..fine }, ended(End::Exited(0)), Err((Reason::DumpIncomplete, "end as"))),
+            (
+                &none_declared,
+                Observed { bytes: 0, ..fine },
+                ended(End::Exited(0)),
+                Err((Reason::DumpIncomplete, "0 bytes")),
+            ),
+            (
+                &completion(),
+                Observed { header: false, ..fine },
+                ended(End::Exited(0)),
+                Err((Reason::DumpIncomplete, "begin")),
+            ),
+            (
+                &completion(),
+                Observed { tail: false, ..fine },
+                ended(End::Exited(0)),
+                Err((Reason::DumpIncomplete, "end as")),
+            ),
             (
                 &completion(),
                 fine,
@@ -289,7 +317,12 @@ mod tests {
             ),
             (&with_verifier, fine, verified(End::Exited(0)), Ok(())),
             (&with_verifier, fine, verified(End::Exited(1)), Err((Reason::VerificationFailed, "bad block"))),
-            (&with_verifier, fine, verified(End::Signalled(11)), Err((Reason::VerificationFailed, "SIGSEGV"))),
+            (
+                &with_verifier,
+                fine,
+                verified(End::Signalled(11)),
+                Err((Reason::VerificationFailed, "SIGSEGV")),
+            ),
             (&with_verifier, fine, ended(End::Exited(0)), Err((Reason::VerificationFailed, "did not say"))),
         ] {
             match (judge("pg_dump", completion, observed, &ended, "a\nb\n"), expected) {
@@ -326,7 +359,8 @@ mod tests {
             (Expectation::StdoutAtLeast(0), End::Exited(0), "many", Some((Reason::CheckFailed, true))),
         ] {
             let result = judge_check("mysql", &check(expectation), end, stdout.as_bytes(), "no route\n");
-            let found = result.as_ref().err().map(|f| (f.reason, f.plugin_reason.as_deref() == Some("GrantMissing")));
+            let found =
+                result.as_ref().err().map(|f| (f.reason, f.plugin_reason.as_deref() == Some("GrantMissing")));
             assert_eq!(found, expected, "{result:?}");
             if let Err(failure) = result {
                 assert!(failure.message.contains("grant TRIGGER") || failure.message.contains("no route"));

@@ -1,8 +1,9 @@
 //! The mover: holds the storage keys, asks the shim for one thing after the other, moves the bytes and judges.
 //!
 //! Memory stays bounded whatever the size of the database: chunks of 8 MiB, of which at most three are in memory
-//! until 11 GiB are stored and at most 96 MiB of them until 45 GiB, then twice 1/1400 of what is stored (146 MiB
-//! at 100 GiB); zstd needs about 5 MiB at level 3 and 90 MiB at level 19.
+//! until 8 GB are stored; at most 96 MiB of them until 32 GiB, then twice 1/1000 of what is stored (205 MiB at
+//! 100 GiB): S3 takes no more than 10,000 chunks for one object. zstd needs about 5 MiB at level 3 and 90 MiB at
+//! level 19.
 
 mod attempt;
 mod by_hand;

@@ -84,7 +84,8 @@ async fn list(client: &mut Client, source: usize, per_item: &PerItem) -> Result<
     let (output, stderr, ended) = collect(client, listing::MAX_BYTES).await?;
     judge_listing(&program_of(&per_item.items), ended.end, &stderr)?;
     let Some(output) = output else {
-        let message = format!("the server's list has more than {} bytes: split the backup", listing::MAX_BYTES);
+        let message =
+            format!("the server's list has more than {} bytes: split the backup", listing::MAX_BYTES);
         return Err(Failure::new(Reason::ListingFailed, message).with_stderr(stderr));
     };
     listing::items(&output, per_item.separator)
@@ -149,7 +150,12 @@ impl Dump<'_> {
 
         judge(&program, completion, digests.observed, &ended, &stderr)?;
         attempt.complete(digests.stored_bytes).await?;
-        tracing::info!(part = file, bytes = digests.observed.bytes, stored = digests.stored_bytes, "part stored");
+        tracing::info!(
+            part = file,
+            bytes = digests.observed.bytes,
+            stored = digests.stored_bytes,
+            "part stored"
+        );
         Ok(self.stored(&file, digests))
     }
 

@@ -52,7 +52,8 @@ const DENIED: [&str; 9] = [
     "UnauthorizedAccess",
 ];
 /// Error codes of S3 and compatible stores that mean that it is full.
-const FULL: [&str; 4] = ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
+const FULL: [&str; 4] =
+    ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
 /// The bucket, not the object.
 const NO_BUCKET: &str = "NoSuchBucket";
 /// Codes that say who was refused, not just that.
@@ -93,7 +94,8 @@ impl Place {
 
     /// Whether an object is absent while its bucket or claim is there.
     pub(crate) fn is_absent(&self, error: &object_store::Error) -> bool {
-        matches!(error, object_store::Error::NotFound { .. }) && s3_code(&chain(error)).as_deref() != Some(NO_BUCKET)
+        matches!(error, object_store::Error::NotFound { .. })
+            && s3_code(&chain(error)).as_deref() != Some(NO_BUCKET)
     }
 
     /// S3 answers 403 for an absent object when the keys may not list the bucket; that says nothing about writing.
@@ -171,7 +173,11 @@ fn between<'t>(text: &'t str, begin: &str, end: &str) -> Option<&'t str> {
 
 fn shortened(text: String) -> String {
     const CHARACTERS: usize = 300;
-    if text.chars().count() <= CHARACTERS { text } else { text.chars().take(CHARACTERS).chain(['…']).collect() }
+    if text.chars().count() <= CHARACTERS {
+        text
+    } else {
+        text.chars().take(CHARACTERS).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +191,10 @@ mod tests {
     }
 
     fn body(code: &str) -> Box<dyn StdError + Send + Sync> {
-        format!("Server returned non-2xx status code: 400: <Error><Code>{code}</Code><Message>m {code}</Message>").into()
+        format!(
+            "Server returned non-2xx status code: 400: <Error><Code>{code}</Code><Message>m {code}</Message>"
+        )
+        .into()
     }
 
     fn generic(code: &str) -> Error {
@@ -196,14 +205,30 @@ mod tests {
     fn errors_of_a_bucket_have_their_reason_cause_and_remedy() {
         let path = || "p".to_owned();
         for (error, reason, words) in [
-            (Error::NotFound { path: path(), source: body("NoSuchBucket") }, Reason::StorageNotFound, "create the bucket"),
-            (Error::NotFound { path: path(), source: body("NoSuchUpload") }, Reason::StorageUnavailable, "NoSuchUpload"),
+            (
+                Error::NotFound { path: path(), source: body("NoSuchBucket") },
+                Reason::StorageNotFound,
+                "create the bucket",
+            ),
+            (
+                Error::NotFound { path: path(), source: body("NoSuchUpload") },
+                Reason::StorageUnavailable,
+                "NoSuchUpload",
+            ),
             (Error::NotFound { path: path(), source: "404".into() }, Reason::StorageNotFound, "404"),
-            (Error::PermissionDenied { path: path(), source: body("AccessDenied") }, Reason::StorageDenied, "\"store\""),
+            (
+                Error::PermissionDenied { path: path(), source: body("AccessDenied") },
+                Reason::StorageDenied,
+                "\"store\"",
+            ),
             (Error::Unauthenticated { path: path(), source: "401".into() }, Reason::StorageDenied, "401"),
             (generic("InvalidAccessKeyId"), Reason::StorageDenied, "m InvalidAccessKeyId"),
             (generic("QuotaExceeded"), Reason::StorageFull, "make room"),
-            (Error::Generic { store: "S3", source: "connection refused".into() }, Reason::StorageUnavailable, "endpoint"),
+            (
+                Error::Generic { store: "S3", source: "connection refused".into() },
+                Reason::StorageUnavailable,
+                "endpoint",
+            ),
         ] {
             let failure = bucket().failure("write", &error);
             assert_eq!(failure.reason, reason, "{failure}");

@@ -16,8 +16,8 @@ use dbbackup_protocol::{
     work_order::{S3, Storage},
 };
 use object_store::{
-    Certificate, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload,
-    RetryConfig,
+    Certificate, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutPayload, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     local::LocalFileSystem,
     path::Path,
@@ -29,7 +29,7 @@ use crate::{failure::Failure, paths::PodPaths};
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one request. The largest chunk of a 100 GiB dump has 73 MiB: 5 Mbit/s are enough. A peer that is silent for
+/// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
 /// 30 s is given up by TCP before.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// For one request with all its repetitions: a store that is down fails the run within minutes.
@@ -153,7 +153,9 @@ impl Store {
     /// The store fails.
     pub(crate) async fn remove(&self, path: &Path) -> Result<(), Failure> {
         match self.objects.delete(path).await {
-            Err(error) if !self.place.is_absent(&error) => Err(self.place.failure("remove an object", &error)),
+            Err(error) if !self.place.is_absent(&error) => {
+                Err(self.place.failure("remove an object", &error))
+            }
             Ok(()) | Err(_) => Ok(()),
         }
     }
@@ -225,7 +227,10 @@ fn client_options(s3: &S3, paths: &PodPaths) -> Result<ClientOptions, Failure> {
     let unusable = |why: String| {
         Failure::new(
             Reason::SecretMissing,
-            format!("the CA certificates in key {:?} of Secret {:?} cannot be used: {why}", ca.key, ca.secret),
+            format!(
+                "the CA certificates in key {:?} of Secret {:?} cannot be used: {why}",
+                ca.key, ca.secret
+            ),
         )
     };
     let pem = fs::read(&paths.storage_ca).map_err(|error| unusable(error.to_string()))?;
@@ -250,7 +255,9 @@ fn credential(paths: &PodPaths, secret: &str, key: &str) -> Result<String, Failu
     let value = fs::read_to_string(paths.credentials.join(key)).map_err(|error| {
         Failure::new(
             Reason::SecretMissing,
-            format!("key {key} of Secret {secret:?} cannot be read ({error}); it holds the storage credentials"),
+            format!(
+                "key {key} of Secret {secret:?} cannot be read ({error}); it holds the storage credentials"
+            ),
         )
     })?;
     Ok(value.trim().to_owned())
@@ -285,7 +292,10 @@ mod tests {
         let open = |s3: S3| Store::open(&Storage::S3(s3), &paths).map(|_| ());
         let failure = open(s3(true)).unwrap_err();
         assert_eq!(failure.reason, Reason::SecretMissing);
-        assert!(failure.message.contains("AWS_ACCESS_KEY_ID") && failure.message.contains("\"store\""), "{failure}");
+        assert!(
+            failure.message.contains("AWS_ACCESS_KEY_ID") && failure.message.contains("\"store\""),
+            "{failure}"
+        );
 
         let ca = Some(dbbackup_protocol::work_order::SecretKey { secret: "ca".into(), key: "ca.crt".into() });
         let failure = open(S3 { ca, ..s3(true) }).unwrap_err();

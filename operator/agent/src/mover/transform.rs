@@ -13,10 +13,10 @@ use crate::text::hex;
 /// Smallest chunk. S3 wants 5 MiB at least.
 const MIN_CHUNK: u64 = 8 * 1024 * 1024;
 /// Largest chunk: what a mover may need in memory for an enormous dump has an end.
-const MAX_CHUNK: u64 = 512 * 1024 * 1024;
-/// S3 takes 10,000 parts. With chunks of 1/1400 of what is already stored, 10,000 of them reach 5 TiB, and the
-/// first 11 GiB go in chunks of [`MIN_CHUNK`].
-const SHARE: u64 = 1400;
+const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
+/// S3 takes 10,000 parts. With chunks of 1/1000 of what is already stored, 10,000 of them carry 5 TB, and the
+/// first 8 GB go in chunks of [`MIN_CHUNK`].
+const SHARE: u64 = 1000;
 
 /// Facts about one stored part.
 #[derive(Debug)]
@@ -149,13 +149,13 @@ mod tests {
         for _ in 0..10_000 {
             stored += chunk_size(stored) as u64;
         }
-        assert!(stored > 3 << 40, "{stored}");
-        assert_eq!(chunk_size(11 << 30) as u64, MIN_CHUNK);
+        assert!(stored > 5_000_000_000_000, "{stored}");
+        assert_eq!(chunk_size(8_000_000_000) as u64, MIN_CHUNK);
     }
 
     #[test]
     fn the_bytes_come_out_as_they_went_in() {
-        let piece: Vec<u8> = (0..100_000_u32).map(|n| (n * n >> 3) as u8).collect();
+        let piece: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(n) >> 3) as u8).collect();
         for compression in [Compression::None, Compression::Zstd { level: 1 }] {
             let (plain, from) = mpsc::channel(1000);
             let (to, mut chunks) = mpsc::channel(1000);

@@ -65,7 +65,8 @@ impl Sink<'_> {
                 let (reader, writer) = io::pipe().map_err(failed)?;
                 let folder = path.clone();
                 let archiver = tokio::task::spawn_blocking(move || archive(&folder, writer));
-                self.copy(pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(failed)?, &what).await?;
+                self.copy(pipe::Receiver::from_owned_fd(OwnedFd::from(reader)).map_err(failed)?, &what)
+                    .await?;
                 archiver.await.map_err(|error| failed(error.into()))?.map_err(failed)
             }
         }
@@ -142,7 +143,8 @@ fn archive(folder: &Path, into: PipeWriter) -> io::Result<()> {
 }
 
 fn append<W: io::Write>(archive: &mut tar::Builder<W>, folder: &Path, inside: &Path) -> io::Result<()> {
-    let mut names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let mut names =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
     for name in names {
         let (path, inside) = (folder.join(&name), inside.join(&name));

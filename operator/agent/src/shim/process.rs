@@ -107,7 +107,9 @@ fn not_started(program: &str, error: &io::Error) -> Failure {
     let reason = match error.kind() {
         // ENOEXEC has no kind of its own.
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Reason::ProgramNotFound,
-        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => Reason::ProgramNotFound,
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+            Reason::ProgramNotFound
+        }
         _ => Reason::Internal,
     };
     Failure::new(reason, format!("the program {program} could not be started: {error}"))

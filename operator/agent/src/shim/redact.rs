@@ -62,7 +62,9 @@ impl Redactor {
 fn renditions(value: &[u8], name: &str, plan: &BackupPlan) -> Vec<Vec<u8>> {
     let trimmed = value.trim_ascii_end();
     let mut all = vec![value.to_vec(), trimmed.to_vec()];
-    all.extend(trimmed.split(|byte| *byte == b'\n').filter(|l| l.len() >= MIN_LINE_BYTES).map(<[u8]>::to_vec));
+    all.extend(
+        trimmed.split(|byte| *byte == b'\n').filter(|l| l.len() >= MIN_LINE_BYTES).map(<[u8]>::to_vec),
+    );
     for value in [value, trimmed] {
         all.push(STANDARD.encode(value).into_bytes());
         // RFC 3986 strictly, and with the sub-delimiters that many URL libraries leave alone; upper and lower case.
@@ -217,7 +219,8 @@ mod tests {
 
     #[test]
     fn the_longest_value_wins_and_lines_of_a_key_are_found() {
-        let redactor = redactor(&[("a", b"abc"), ("b", b"abcdef"), ("key", b"-----BEGIN\nMIIEvQIBADAN\nx\n")]);
+        let redactor =
+            redactor(&[("a", b"abc"), ("b", b"abcdef"), ("key", b"-----BEGIN\nMIIEvQIBADAN\nx\n")]);
         assert_eq!(redact(&redactor, &[b"abcde abcdef abc"]), "[redacted:a]de [redacted:b] [redacted:a]");
         assert_eq!(redact(&redactor, &[b"line MIIEvQIBADAN!"]), "line [redacted:key]!");
         assert_eq!(redact(&redactor, &[b"xab"]), "xab");

@@ -18,7 +18,8 @@ use super::secrets::Secrets;
 use crate::failure::Failure;
 
 /// Where programs are looked up: the usual folders of images.
-const SEARCH_PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const SEARCH_PATH: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// A process ready to start.
 #[derive(Debug)]
@@ -242,7 +243,8 @@ mod tests {
     impl Fixture {
         fn render(&self, process: &Process, item: Option<&str>) -> Result<Command, Failure> {
             let (config_dir, scratch_dir) = (self.dir.path(), Path::new("/scratch"));
-            Renderer { secrets: &self.secrets, config_dir, scratch_dir, image: "img:1" }.command(process, item)
+            Renderer { secrets: &self.secrets, config_dir, scratch_dir, image: "img:1" }
+                .command(process, item)
         }
     }
 
@@ -273,7 +275,8 @@ mod tests {
     #[test]
     fn a_process_gets_its_words_and_nothing_else() {
         let fixture = fixture(Some(b"\xff pass\n"));
-        let process = sh(vec![var("PW", password()), var("LANG", Fragment::Item)], vec![file("my.cnf", password())]);
+        let process =
+            sh(vec![var("PW", password()), var("LANG", Fragment::Item)], vec![file("my.cnf", password())]);
         let path = fixture.dir.path().join("my.cnf");
         {
             let command = fixture.render(&process, Some("x y")).unwrap();
@@ -299,7 +302,11 @@ mod tests {
             vec![text("p"), item()],
             vec![item()],
             vec![text("p"), text("-- "), item()],
-            vec![text("p"), Argument { pieces: vec![ArgumentPiece::Text("--x=".into()), ArgumentPiece::Item] }, text("--")],
+            vec![
+                text("p"),
+                Argument { pieces: vec![ArgumentPiece::Text("--x=".into()), ArgumentPiece::Item] },
+                text("--"),
+            ],
         ] {
             assert_eq!(with(argv).unwrap_err().reason, Reason::WorkOrderInvalid);
         }
@@ -317,10 +324,30 @@ mod tests {
         let missing = SecretRef { binding: "token".into(), encoding: Encoding::Raw };
         let json = SecretRef { binding: "password".into(), encoding: Encoding::JsonString };
         for (value, process, reason, words) in [
-            (None, sh(vec![var("PW", password())], vec![]), Reason::SecretMissing, &["\"db\"", "\"pass\""][..]),
-            (Some(&b"s3c\0"[..]), sh(vec![var("PW", password())], vec![]), Reason::SecretNotEncodable, &["PW", "\"db\""]),
-            (Some(b"s3c\xff"), sh(vec![], vec![file("f", Fragment::Secret(json))]), Reason::SecretNotEncodable, &["UTF-8"]),
-            (None, sh(vec![var("PW", Fragment::Secret(missing))], vec![]), Reason::WorkOrderInvalid, &["token"]),
+            (
+                None,
+                sh(vec![var("PW", password())], vec![]),
+                Reason::SecretMissing,
+                &["\"db\"", "\"pass\""][..],
+            ),
+            (
+                Some(&b"s3c\0"[..]),
+                sh(vec![var("PW", password())], vec![]),
+                Reason::SecretNotEncodable,
+                &["PW", "\"db\""],
+            ),
+            (
+                Some(b"s3c\xff"),
+                sh(vec![], vec![file("f", Fragment::Secret(json))]),
+                Reason::SecretNotEncodable,
+                &["UTF-8"],
+            ),
+            (
+                None,
+                sh(vec![var("PW", Fragment::Secret(missing))], vec![]),
+                Reason::WorkOrderInvalid,
+                &["token"],
+            ),
             (None, sh(vec![], vec![file("../f", Fragment::Item)]), Reason::WorkOrderInvalid, &["../f"]),
             (None, sh(vec![var("A=B", Fragment::Item)], vec![]), Reason::WorkOrderInvalid, &["A=B"]),
             (None, absolute, Reason::ProgramNotFound, &["img:1", "/no/such"]),

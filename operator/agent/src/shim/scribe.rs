@@ -49,7 +49,10 @@ impl Scribe {
         let mut buffer = vec![0; 8 * 1024];
         loop {
             let count = from.read(&mut buffer).await.map_err(|error| {
-                Failure::new(Reason::Internal, format!("could not read what {} prints: {error}", self.program))
+                Failure::new(
+                    Reason::Internal,
+                    format!("could not read what {} prints: {error}", self.program),
+                )
             })?;
             let piece = buffer.get(..count).unwrap_or_default();
             self.finder.push(piece);

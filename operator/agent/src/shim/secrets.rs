@@ -81,7 +81,9 @@ impl Secrets {
             .unwrap_or_default();
         Failure::new(
             Reason::SecretNotEncodable,
-            format!("the value of {binding}{place} cannot be handed to the database's tool: {why}; change it"),
+            format!(
+                "the value of {binding}{place} cannot be handed to the database's tool: {why}; change it"
+            ),
         )
     }
 

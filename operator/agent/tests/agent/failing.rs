@@ -9,7 +9,7 @@ use dbbackup_protocol::{
     work_order::Storage,
 };
 
-use crate::fixture::{Pod, PASSWORD, check, completion, part, per_item, sh, text, with_item, with_password};
+use crate::fixture::{PASSWORD, Pod, check, completion, part, per_item, sh, text, with_item, with_password};
 
 #[test]
 fn a_dump_that_is_not_whole_is_no_backup() {
@@ -20,15 +20,26 @@ fn a_dump_that_is_not_whole_is_no_backup() {
         (part("seq 9; echo boom >&2; exit 1"), Reason::DumpFailed, &["sh exited with 1: boom"]),
         (part("seq 100000; kill -9 $$"), Reason::DumpKilled, &["SIGKILL"]),
         (part("seq 100000; kill -PIPE $$"), Reason::DumpKilled, &["SIGPIPE"]),
-        (with("echo x", Completion { minimum_bytes: 3, ..completion() }), Reason::DumpIncomplete, &["2 bytes"]),
+        (
+            with("echo x", Completion { minimum_bytes: 3, ..completion() }),
+            Reason::DumpIncomplete,
+            &["2 bytes"],
+        ),
         (
             with("seq 9", Completion { header: Some(b"PGDMP".to_vec()), ..completion() }),
             Reason::DumpIncomplete,
             &["begin"],
         ),
-        (with("echo -- done; seq 100", Completion { tail, ..completion() }), Reason::DumpIncomplete, &["end as"]),
         (
-            with("seq 9; echo dumped >&2", Completion { stderr_required: Some("done".into()), ..completion() }),
+            with("echo -- done; seq 100", Completion { tail, ..completion() }),
+            Reason::DumpIncomplete,
+            &["end as"],
+        ),
+        (
+            with(
+                "seq 9; echo dumped >&2",
+                Completion { stderr_required: Some("done".into()), ..completion() },
+            ),
             Reason::DumpIncomplete,
             &["\"done\""],
         ),

@@ -50,8 +50,20 @@ fn what_is_no_manifest_of_this_run_is_in_the_way() {
     };
     let contents: [(fn(&Pod) -> Vec<u8>, &str); 3] = [
         (foreign, "\"other\""),
-        (|pod| { pod.succeeds(); b"{\"version\":1".to_vec() }, "not valid"),
-        (|pod| { pod.succeeds(); vec![b' '; MAX_BYTES + 1] }, "no manifest"),
+        (
+            |pod| {
+                pod.succeeds();
+                b"{\"version\":1".to_vec()
+            },
+            "not valid",
+        ),
+        (
+            |pod| {
+                pod.succeeds();
+                vec![b' '; MAX_BYTES + 1]
+            },
+            "no manifest",
+        ),
     ];
     for (content, words) in contents {
         let pod = Pod::of(part("seq 9"));

@@ -142,6 +142,7 @@ impl Pod {
     /// The next attempt of the same run.
     pub(crate) fn again(self, uid: &str) -> Self {
         fs::remove_file(at(self.root.path(), pod::TERMINATION_LOG)).unwrap();
+        fs::remove_dir_all(at(self.root.path(), pod::SOCKET_DIR)).unwrap();
         Self { uid: uid.into(), ..self }
     }
 
@@ -194,7 +195,12 @@ impl Pod {
     pub(crate) fn succeeds(&self) -> (Ended, Manifest) {
         let ended = self.run();
         assert_eq!(ended.report.outcome, Outcome::Succeeded, "{:?}\n{}", ended.report, ended.logs());
-        assert_eq!((ended.mover.status.code(), ended.shim.status.code()), (Some(0), Some(0)), "{}", ended.logs());
+        assert_eq!(
+            (ended.mover.status.code(), ended.shim.status.code()),
+            (Some(0), Some(0)),
+            "{}",
+            ended.logs()
+        );
         let manifest = Manifest::parse(&fs::read(self.run_folder().join(layout::MANIFEST)).unwrap()).unwrap();
         (ended, manifest)
     }
@@ -209,7 +215,8 @@ impl Pod {
     /// The plain bytes of the part `index`, restored as the manifest says.
     pub(crate) fn restored(&self, manifest: &Manifest, index: usize) -> Vec<u8> {
         for command in &manifest.parts[index].restore {
-            let status = Command::new("bash").arg("-c").arg(command).current_dir(self.run_folder()).output().unwrap();
+            let status =
+                Command::new("bash").arg("-c").arg(command).current_dir(self.run_folder()).output().unwrap();
             assert!(status.status.success(), "{command}: {}", String::from_utf8_lossy(&status.stderr));
         }
         fs::read(self.run_folder().join("restored")).unwrap()

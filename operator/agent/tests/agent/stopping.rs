@@ -10,7 +10,8 @@ use dbbackup_protocol::report::Reason;
 use crate::fixture::{Pod, part};
 
 /// Writes, says that it began, and goes on for ever; `trap` makes it deaf to SIGTERM like mongodump.
-const ENDLESS: &str = "trap '' TERM; seq 100000; touch \"$HOME/begun\"; echo $$ > \"$HOME/pid\"; while :; do sleep 0.1; done";
+const ENDLESS: &str =
+    "trap '' TERM; seq 100000; touch \"$HOME/begun\"; echo $$ > \"$HOME/pid\"; while :; do sleep 0.1; done";
 
 fn signal(signal: &str, pid: u32) {
     assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());

@@ -3,12 +3,16 @@
 use std::fs;
 
 use dbbackup_protocol::{
-    plan::{Argument, ArgumentPiece, ConfigFile, Expectation, Fragment, Output, Part, PartSource, Separator, Tail},
+    plan::{
+        Argument, ArgumentPiece, ConfigFile, Expectation, Fragment, Output, Part, PartSource, Separator, Tail,
+    },
     pod,
     work_order::Compression,
 };
 
-use crate::fixture::{Pod, PASSWORD, check, completion, files, part, per_item, sh, text, with_item, with_password};
+use crate::fixture::{
+    PASSWORD, Pod, check, completion, files, part, per_item, sh, text, with_item, with_password,
+};
 
 #[test]
 fn a_dump_is_stored_described_and_restored_by_its_own_instructions() {
@@ -38,7 +42,10 @@ fn a_dump_is_stored_described_and_restored_by_its_own_instructions() {
     assert_eq!(stored.bytes, plain.len() as u64);
     assert_eq!(fs::metadata(pod.run_folder().join(&stored.object)).unwrap().len(), stored.stored_bytes);
     let report = ended.report;
-    assert_eq!((report.parts, report.bytes_read, report.bytes_stored), (1, stored.bytes, stored.stored_bytes));
+    assert_eq!(
+        (report.parts, report.bytes_read, report.bytes_stored),
+        (1, stored.bytes, stored.stored_bytes)
+    );
     let key = report.manifest.unwrap().key;
     assert!(pod.path(pod::BACKUPS_DIR).join(key).exists());
     assert!(!report.found);
@@ -54,7 +61,8 @@ fn a_flipped_bit_stops_the_restore_by_hand() {
     bytes[middle] ^= 1;
     fs::write(&object, bytes).unwrap();
     let command = &manifest.parts[0].restore[0];
-    let status = std::process::Command::new("bash").arg("-c").arg(command).current_dir(pod.run_folder()).output();
+    let status =
+        std::process::Command::new("bash").arg("-c").arg(command).current_dir(pod.run_folder()).output();
     assert!(!status.unwrap().status.success());
 }
 
@@ -62,17 +70,20 @@ fn a_flipped_bit_stops_the_restore_by_hand() {
 fn a_process_has_only_what_the_plan_gives() {
     let mut dump = part("env | sort; cat \"$HOME/../config/my.cnf\"; stat -c %a \"$HOME/../config/my.cnf\"");
     dump.process = with_password(dump.process);
-    dump.process.files.push(ConfigFile {
-        name: "my.cnf".into(),
-        content: vec![Fragment::Text("in-file\n".into())],
-    });
+    dump.process
+        .files
+        .push(ConfigFile { name: "my.cnf".into(), content: vec![Fragment::Text("in-file\n".into())] });
     let pod = Pod::of(dump);
     let (_, manifest) = pod.succeeds();
     let output = String::from_utf8(pod.restored(&manifest, 0)).unwrap();
     let scratch = pod.path(pod::SCRATCH_DIR);
-    for line in
-        [format!("HOME={}", scratch.display()), format!("PW={PASSWORD}"), "LANG=C.UTF-8".into(), "in-file".into(), "400".into()]
-    {
+    for line in [
+        format!("HOME={}", scratch.display()),
+        format!("PW={PASSWORD}"),
+        "LANG=C.UTF-8".into(),
+        "in-file".into(),
+        "400".into(),
+    ] {
         assert!(output.lines().any(|found| found == line), "{line} in {output}");
     }
     assert!(!output.contains("LEAK") && !output.contains("WORK_ORDER"), "{output}");
@@ -81,8 +92,12 @@ fn a_process_has_only_what_the_plan_gives() {
 
 #[test]
 fn hostile_items_are_data_everywhere() {
-    let items = ["--help", "host=127.0.0.9 port=1", "a/b", "..", "line\nbreak", "$(touch pwned)", "ünïcode", "q'\"`"];
-    let script = format!("printf '%s\\0' {}", items.map(|item| format!("'{}'", item.replace('\'', "'\\''"))).join(" "));
+    let items =
+        ["--help", "host=127.0.0.9 port=1", "a/b", "..", "line\nbreak", "$(touch pwned)", "ünïcode", "q'\"`"];
+    let script = format!(
+        "printf '%s\\0' {}",
+        items.map(|item| format!("'{}'", item.replace('\'', "'\\''"))).join(" ")
+    );
     let mut each = part("");
     each.process = with_item(each.process);
     let script_of_each = "printf '%s|%s' \"$ITEM\" \"$2\"";
@@ -103,12 +118,19 @@ fn hostile_items_are_data_everywhere() {
         assert!(pod.run_folder().join(&stored.object).exists());
         assert_eq!(String::from_utf8(pod.restored(&manifest, index)).unwrap(), format!("{item}|{item}"));
     }
-    assert_eq!(files(&pod.path(pod::BACKUPS_DIR)).len(), items.len() + 2, "parts, manifest and the restored file");
+    assert_eq!(
+        files(&pod.path(pod::BACKUPS_DIR)).len(),
+        items.len() + 2,
+        "parts, manifest and the restored file"
+    );
 }
 
 #[test]
 fn files_and_folders_are_dumps_too() {
-    let file = Part { output: Output::File("out/db.bak".into()), ..part("seq 5 > \"$HOME/out/db.bak\"; echo chatter") };
+    let file = Part {
+        output: Output::File("out/db.bak".into()),
+        ..part("seq 5 > \"$HOME/out/db.bak\"; echo chatter")
+    };
     let folder = Part {
         name: "folder".into(),
         extension: "tar".into(),
@@ -134,14 +156,15 @@ fn a_verifier_may_stop_reading_early() {
 #[test]
 fn a_large_dump_needs_little_memory() {
     let mut pod = Pod::of(part("head -c 300000000 /dev/urandom"));
-    pod.order.compression = Compression::Zstd { level: 3 };
+    pod.order.limits.deadline_seconds = 300;
     let running = pod.start();
     let status = format!("/proc/{}/status", running.mover.id());
     let peak = std::thread::spawn(move || {
         let mut peak = 0;
         while let Ok(status) = fs::read_to_string(&status) {
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let Some(kib) = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()) else {
+            let Some(kib) = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())
+            else {
                 break;
             };
             peak = peak.max(kib);
