@@ -62,6 +62,8 @@ build() {
             -ldflags "-s -w -X $version.gitVersion=$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*} -X $version.gitTreeState=clean" \
             -o "$built.new" "$package") 9>&- || fail "building $name failed: see the compiler's message above (Go 1.25 or newer is needed, this is $(go version))"
         mv "$built.new" "$built"
+        # Binaries are large and each edit makes new ones; a week is longer than a cluster in use keeps old ones.
+        find "$cache" -name "$name-*" -mtime +7 -delete
         echo "built $name in $(($(date +%s) - began)) s" >&2
     fi
     exec 9>&-
