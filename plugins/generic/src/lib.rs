@@ -1,1 +1,212 @@
-//! Stub.
+//! Anything else: an image and a command that writes a dump. Also what an unknown `spec.databaseType` falls back
+//! to.
+
+mod settings;
+
+use db_backup_plugin_sdk::{
+    BackupPlan, Binding, Description, Issues, Output, Part, Plugin, Process, Refusal, Request, both, pointer,
+    secret,
+};
+
+use crate::settings::Settings;
+
+/// The type that the plugin serves by name.
+const TYPE: &str = "generic";
+
+/// What stands for the scratch folder in an argument: the folder's path is the operator's business.
+const SCRATCH: &str = "{scratchDir}";
+
+/// Of the stored object.
+const DEFAULT_EXTENSION: &str = "dump";
+
+/// The end mark may be followed by so many bytes, less its own length.
+const TAIL_WITHIN: u32 = 1024;
+
+/// Secret values that the user can map to keys of a Secret, and give to the command as environment variables.
+const BINDINGS: [(&str, &str); 4] = [
+    ("username", "user name, for settings.secretEnv"),
+    ("password", "password, for settings.secretEnv"),
+    ("token", "token or key, for settings.secretEnv"),
+    ("uri", "connection string, for settings.secretEnv"),
+];
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Generic;
+
+impl Plugin for Generic {
+    type Settings = Settings;
+
+    fn describe() -> Description {
+        let description = Description::new(
+            "generic",
+            env!("CARGO_PKG_VERSION"),
+            "Any image and command that writes a dump to its output, a file or a folder",
+        )
+        .database_types([TYPE])
+        .settings_schema(include_str!("../settings.schema.json"));
+        BINDINGS.into_iter().fold(description, |description, (name, summary)| {
+            description.binding(Binding::optional(name, summary))
+        })
+    }
+
+    fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
+        let completion = both(valid_completion(settings), settings.output.output());
+        let (process, ((), output)) = both(process(request, settings), completion)?;
+        Ok(settings
+            .scratch_mebibytes
+            .into_iter()
+            .fold(BackupPlan::new().part(part(settings, process, output)), BackupPlan::scratch_mebibytes))
+    }
+}
+
+/// The user's command with the user's environment, and what the operator knows of the server.
+fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
+    let mut issues = Issues::new();
+    check_argv(request, settings, &mut issues);
+    check_env(request, settings, &mut issues);
+    issues.refuse_any()?;
+    let mut argv = settings.argv.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
+    let mut process = Process::new(argv.next().unwrap_or_default()).args(argv);
+    for (name, value) in server_env(request).into_iter().chain(settings.env.clone()) {
+        process = process.env(name, value);
+    }
+    for (name, binding) in &settings.secret_env {
+        process = process.env(name, secret(binding));
+    }
+    Ok(process)
+}
+
+/// `DB_HOST`, `DB_PORT` and `DB_NAME` as far as they are known.
+fn server_env(request: &Request) -> Vec<(String, String)> {
+    let Some(connection) = &request.connection else { return Vec::new() };
+    let known = [
+        ("DB_HOST", Some(connection.host.clone())),
+        ("DB_PORT", connection.port.map(|port| port.to_string())),
+        ("DB_NAME", connection.database.clone()),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
+    let program = settings.argv.first().map(String::as_str).unwrap_or_default();
+    if settings.argv.is_empty() && request.database_type != TYPE {
+        let message = format!(
+            "no plugin serves the type {:?}, so the generic one was asked: choose a type that a plugin serves, or say here \
+             which command of spec.image writes the dump",
+            request.database_type
+        );
+        issues.add("/settings/argv", "ArgvMissing", message);
+    } else if settings.argv.is_empty() {
+        issues.add(
+            "/settings/argv",
+            "ArgvMissing",
+            "missing; say which command of spec.image writes the dump",
+        );
+    } else if program.is_empty() || program.starts_with('-') || program.contains(SCRATCH) {
+        issues.add(
+            "/settings/argv/0",
+            "SettingInvalid",
+            "the first word is the program: a name or an absolute path",
+        );
+    }
+    for (index, _) in settings.argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
+        issues.add(format!("/settings/argv/{index}"), "SettingInvalid", "must not contain a NUL character");
+    }
+}
+
+fn check_env(request: &Request, settings: &Settings, issues: &mut Issues) {
+    for (setting, names) in [("env", &settings.env), ("secretEnv", &settings.secret_env)] {
+        for name in names.keys().filter(|name| !is_variable(name)) {
+            let message = "a variable's name has letters, digits and '_', and does not begin with a digit";
+            issues.add(pointer(["settings", setting, name]), "SettingInvalid", message);
+        }
+    }
+    for name in settings.env.iter().filter(|(_, value)| value.contains('\0')).map(|(name, _)| name) {
+        issues.add(pointer(["settings", "env", name]), "SettingInvalid", "must not contain a NUL character");
+    }
+    let known = BINDINGS.map(|(name, _)| name);
+    for (name, binding) in &settings.secret_env {
+        let path = pointer(["settings", "secretEnv", name]);
+        if settings.env.contains_key(name) {
+            issues.add(
+                path.as_str(),
+                "SettingsConflict",
+                "settings.env sets this variable too; leave out one of them",
+            );
+        }
+        if !known.contains(&binding.as_str()) {
+            issues.add(
+                path,
+                "SettingInvalid",
+                format!("there is no such secret value; use one of {}", known.join(", ")),
+            );
+        } else if !request.has_binding(binding) {
+            let message = format!("map {binding} to a key of the Secret in spec.connection.credentials.keys");
+            issues.add(path, "CredentialsMissing", message);
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// What the schema says of numbers and of the extension, for whoever did not ask the schema.
+fn valid_completion(settings: &Settings) -> Result<(), Refusal> {
+    let mut issues = Issues::new();
+    if settings.minimum_bytes == 0 {
+        issues.add("/settings/minimumBytes", "SettingInvalid", "no dump is empty; write at least 1");
+    }
+    if settings.success_exit_codes.is_empty()
+        || settings.success_exit_codes.iter().any(|code| !(0..256).contains(code))
+    {
+        issues.add(
+            "/settings/successExitCodes",
+            "SettingInvalid",
+            "at least one exit code, each from 0 to 255",
+        );
+    }
+    let extension = settings.extension.as_deref().unwrap_or(DEFAULT_EXTENSION);
+    if extension.is_empty()
+        || extension.len() > 16
+        || !extension.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    {
+        issues.add("/settings/extension", "SettingInvalid", "1 to 16 lower case letters and digits");
+    }
+    if settings
+        .tail
+        .as_deref()
+        .is_some_and(|tail| u32::try_from(tail.len()).is_ok_and(|length| length > TAIL_WITHIN))
+    {
+        issues.add("/settings/tail", "SettingInvalid", "longer than the last bytes that are looked at");
+    }
+    issues.refuse_any()
+}
+
+fn part(settings: &Settings, process: Process, output: Output) -> Part {
+    let (extension, media_type) = match output {
+        Output::Directory(_) => ("tar", "application/x-tar"),
+        Output::Stdout | Output::File(_) => {
+            (settings.extension.as_deref().unwrap_or(DEFAULT_EXTENSION), "application/octet-stream")
+        }
+    };
+    let mut part = Part::new("dump", extension, media_type, process)
+        .output(output)
+        .exit_codes(settings.success_exit_codes.iter().copied())
+        .minimum_bytes(settings.minimum_bytes);
+    if let Some(header) = settings.header.as_deref() {
+        part = part.header(header);
+    }
+    if let Some(tail) = settings.tail.as_deref() {
+        part = part.tail(tail, TAIL_WITHIN);
+    }
+    if let Some(text) = settings.stderr_required.as_deref() {
+        part = part.stderr_required(text);
+    }
+    part
+}
+
+db_backup_plugin_sdk::export!(Generic);

@@ -1,1 +1,76 @@
-//! Stub.
+//! MongoDB by `mongodump --archive`: the whole server in one archive, or one for each named database.
+
+mod settings;
+mod uri;
+
+use db_backup_plugin_sdk::{
+    BackupPlan, Binding, Description, Image, Part, Plugin, Process, Refusal, Request, slug,
+};
+
+use crate::settings::Settings;
+
+/// Name of the file with the connection string, which `mongodump` would otherwise take as an argument.
+const CONFIG: &str = "mongodump.yaml";
+
+/// Without it `mongodump` waits for minutes for a server that is not there; in the connection string it is
+/// ignored.
+const SELECTION_TIMEOUT: &str = "--serverSelectionTimeout=30";
+
+/// First four bytes of an archive, the number 0x8199e26d with its lowest byte first.
+const MAGIC: [u8; 4] = [0x6d, 0xe2, 0x99, 0x81];
+
+/// Ends the archive, and every block in it: a dump that was killed may have it as well.
+const TERMINATOR: [u8; 4] = [0xff; 4];
+
+/// The plugin.
+#[derive(Debug)]
+pub struct MongoDb;
+
+impl Plugin for MongoDb {
+    type Settings = Settings;
+
+    fn describe() -> Description {
+        Description::new("mongodb", env!("CARGO_PKG_VERSION"), "MongoDB by mongodump, as archives")
+            .database_types(["mongodb"])
+            .default_port(uri::DEFAULT_PORT)
+            .binding(Binding::optional("username", "user with the role backup"))
+            .binding(Binding::optional("password", "password of the user"))
+            .image(Image::new("8", "docker.io/library/mongo:8"))
+            .settings_schema(include_str!("../settings.schema.json"))
+    }
+
+    fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
+        let named = settings.databases(request)?;
+        let config = uri::config(request, settings)?;
+        let mongodump = Process::new("mongodump")
+            .arg(format!("--config={}/{CONFIG}", request.config_dir))
+            .args(["--archive", SELECTION_TIMEOUT])
+            .file(CONFIG, config);
+        let plan = BackupPlan::new().image("8");
+        if named.is_empty() {
+            let oplog = settings.oplog.then_some("--oplog");
+            // Any server has at least its own collections, so a dump of nothing is a dump that went wrong.
+            return Ok(plan.part(archive("server", mongodump.args(oplog)).stderr_required("done dumping ")));
+        }
+        // A database that does not exist gives an archive like any other: only the tool's words tell.
+        Ok(named.iter().enumerate().fold(plan, |plan, (index, name)| {
+            let part = archive(&part_name(index, name), mongodump.clone().arg(format!("--db={name}")));
+            plan.part(part.stderr_required(format!("done dumping {name}.")))
+        }))
+    }
+}
+
+/// An archive on standard output.
+fn archive(name: &str, process: Process) -> Part {
+    Part::new(name, "archive", "application/vnd.mongodb.archive", process)
+        .header(MAGIC)
+        .tail(TERMINATOR, 4)
+        .restore_command("mongorestore --archive --stopOnError --uri=\"$TARGET_URI\"")
+}
+
+/// Names of databases do not make names of parts: the number makes them unique, the letters readable.
+fn part_name(index: usize, database: &str) -> String {
+    format!("database-{}-{}", index + 1, slug(database)).trim_end_matches('-').to_owned()
+}
+
+db_backup_plugin_sdk::export!(MongoDb);

@@ -2,7 +2,7 @@
 
 use db_backup_plugin_sdk::{Part, Process, Refusal, Request, TlsMode, Value, secret};
 
-use crate::settings::{Scope, Settings};
+use crate::settings::Settings;
 
 /// Where PostgreSQL listens.
 pub(crate) const DEFAULT_PORT: u16 = 5432;
@@ -94,7 +94,7 @@ impl Client {
 
     /// The archive of one database. Its name goes only into the environment: as an argument libpq would expand a
     /// name such as `host=…`. The format has no end mark; `pg_restore` reads every byte of it and refuses a cut.
-    pub(crate) fn database(&self, settings: &Settings, scope: &Scope) -> Part {
+    pub(crate) fn database(&self, settings: &Settings, with_globals: bool) -> Part {
         let selections = [
             ("schema", &settings.include_schemas),
             ("exclude-schema", &settings.exclude_schemas),
@@ -109,7 +109,7 @@ impl Client {
             .args(["--format=custom", "--compress=0", "--strict-names"])
             .args(patterns)
             .env("PGDATABASE", Value::item());
-        let restore = if settings.with_globals(scope) { RESTORE_WITH_OWNERS } else { RESTORE_WITHOUT_OWNERS };
+        let restore = if with_globals { RESTORE_WITH_OWNERS } else { RESTORE_WITHOUT_OWNERS };
         Part::new("database", "dump", "application/vnd.postgresql.dump", dump)
             .header("PGDMP")
             .verifier(Process::new("pg_restore").arg("--file=/dev/null"))

@@ -6,7 +6,7 @@ mod settings;
 
 use db_backup_plugin_sdk::{BackupPlan, Binding, Description, Image, Plugin, Refusal, Request, Separator};
 
-use crate::settings::{Scope, Settings};
+use crate::settings::Settings;
 
 /// Major versions with a client image, newest first: a newer client dumps an older server, never the reverse.
 const MAJORS: [u16; 5] = [18, 17, 16, 15, 14];
@@ -38,15 +38,17 @@ impl Plugin for Postgres {
     }
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
-        let scope = settings.scope(request)?;
+        let named = settings.databases(request)?;
         let client = dump::Client::of(request)?;
+        let with_globals = settings.with_globals(&named);
         let plan = BackupPlan::new().image(settings.major().to_string());
-        let plan = if settings.with_globals(&scope) { plan.part(client.globals()) } else { plan };
-        let list = match &scope {
-            Scope::Server => client.list_all(&settings.maintenance_database),
-            Scope::Databases(names) => client.list_named(&request.config_dir, names),
+        let plan = if with_globals { plan.part(client.globals()) } else { plan };
+        let list = if named.is_empty() {
+            client.list_all(&settings.maintenance_database)
+        } else {
+            client.list_named(&request.config_dir, &named)
         };
-        Ok(plan.part_per_item(list, Separator::Nul, client.database(settings, &scope)))
+        Ok(plan.part_per_item(list, Separator::Nul, client.database(settings, with_globals)))
     }
 }
 

@@ -1,9 +1,7 @@
 //! `spec.settings`, and which databases they mean.
 
-use std::collections::BTreeSet;
-
-use db_backup_plugin_sdk::{Issues, Refusal, Request, Text};
-use serde::Deserialize;
+use db_backup_plugin_sdk::{Issues, Refusal, Request, Text, both};
+use serde::{Deserialize, Deserializer};
 
 use crate::MAJORS;
 
@@ -13,6 +11,7 @@ use crate::MAJORS;
 pub struct Settings {
     pub(crate) server_version: Option<u16>,
     pub(crate) databases: Vec<Text>,
+    #[serde(deserialize_with = "text")]
     pub(crate) maintenance_database: String,
     pub(crate) include_schemas: Vec<Text>,
     pub(crate) exclude_schemas: Vec<Text>,
@@ -36,18 +35,13 @@ impl Default for Settings {
     }
 }
 
-/// What is backed up.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Every database that allows connections.
-    Server,
-    /// These, at least one.
-    Databases(Vec<String>),
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Text::deserialize(deserializer).map(String::from)
 }
 
 impl Settings {
-    /// Which databases are meant, and whether the rest of the settings goes with that.
-    pub(crate) fn scope(&self, request: &Request) -> Result<Scope, Refusal> {
+    /// The databases that are named, none for all of them, and whether the rest of the settings goes with that.
+    pub(crate) fn databases(&self, request: &Request) -> Result<Vec<String>, Refusal> {
         let mut issues = Issues::new();
         if self.server_version.is_some_and(|major| !MAJORS.contains(&major)) {
             let known: Vec<_> = MAJORS.iter().map(u16::to_string).collect();
@@ -57,44 +51,18 @@ impl Settings {
                 format!("there is no client for this major version; use one of {}", known.join(", ")),
             );
         }
-        if self.maintenance_database.is_empty() || self.maintenance_database.contains('\0') {
-            issues.add("/settings/maintenanceDatabase", "SettingInvalid", "must not be empty or contain NUL");
-        }
-        let single = request.connection.as_ref().and_then(|connection| connection.database.clone());
-        if single.is_some() && !self.databases.is_empty() {
+        let named = request.named_databases(&self.databases);
+        let selections = [("includeSchemas", &self.include_schemas), ("includeTables", &self.include_tables)];
+        let all = named.as_ref().is_ok_and(Vec::is_empty);
+        for (setting, _) in selections.into_iter().filter(|(_, patterns)| all && !patterns.is_empty()) {
             issues.add(
-                "/settings/databases",
+                format!("/settings/{setting}"),
                 "SettingsConflict",
-                "connection.database already names the database; write all names here and none there",
+                "a selection must match in every database, so it needs named ones: name them in settings.databases or \
+                 in connection.database",
             );
         }
-        let mut seen = BTreeSet::new();
-        for (index, name) in self.databases.iter().enumerate() {
-            if !seen.insert(name) {
-                issues.add(
-                    format!("/settings/databases/{index}"),
-                    "SettingsConflict",
-                    "this database is named twice; name it once",
-                );
-            }
-        }
-        let named: Vec<_> =
-            single.into_iter().chain(self.databases.iter().map(|name| name.to_string())).collect();
-        let scope = if named.is_empty() { Scope::Server } else { Scope::Databases(named) };
-        if scope == Scope::Server {
-            let selections =
-                [("includeSchemas", &self.include_schemas), ("includeTables", &self.include_tables)];
-            for (setting, _) in selections.into_iter().filter(|(_, patterns)| !patterns.is_empty()) {
-                issues.add(
-                    format!("/settings/{setting}"),
-                    "SettingsConflict",
-                    "a selection needs named databases, because it must match in each of them: name them in \
-                     settings.databases or in connection.database",
-                );
-            }
-        }
-        issues.refuse_any()?;
-        Ok(scope)
+        Ok(both(named, issues.refuse_any())?.0)
     }
 
     /// Major version of the client.
@@ -104,7 +72,7 @@ impl Settings {
     }
 
     /// Roles and tablespaces belong to the server: they come along when all of it is backed up.
-    pub(crate) fn with_globals(&self, scope: &Scope) -> bool {
-        self.include_globals.unwrap_or(*scope == Scope::Server)
+    pub(crate) fn with_globals(&self, named: &[String]) -> bool {
+        self.include_globals.unwrap_or(named.is_empty())
     }
 }

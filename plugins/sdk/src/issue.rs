@@ -40,23 +40,27 @@ impl Issues {
         self.0.push(Issue::new(path, reason, message));
     }
 
-    /// The value, or the issues of its refusal.
-    pub fn collect<T>(&mut self, result: Result<T, Refusal>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(refusal) => {
-                self.0.extend(refusal.issues);
-                None
-            }
-        }
-    }
-
     /// Goes on only when there are none.
     ///
     /// # Errors
     /// A [`Refusal`] with all of them.
     pub fn refuse_any(self) -> Result<(), Refusal> {
         if self.0.is_empty() { Ok(()) } else { Err(Refusal { issues: self.0 }) }
+    }
+}
+
+/// Both values, or the issues of both refusals.
+///
+/// # Errors
+/// A [`Refusal`] with all issues, the first one's first.
+pub fn both<A, B>(first: Result<A, Refusal>, second: Result<B, Refusal>) -> Result<(A, B), Refusal> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(refusal), Ok(_)) | (Ok(_), Err(refusal)) => Err(refusal),
+        (Err(mut first), Err(second)) => {
+            first.issues.extend(second.issues);
+            Err(first)
+        }
     }
 }
 
@@ -73,12 +77,13 @@ mod tests {
     #[test]
     fn all_issues_are_kept() {
         let mut issues = Issues::new();
-        assert_eq!(issues.collect(Ok(1)), Some(1));
         issues.clone().refuse_any().unwrap();
         issues.add("/settings/a", "A", "a");
-        assert_eq!(issues.collect::<()>(Err(Issue::new("/image", "B", "b").into())), None);
-        let paths: Vec<_> =
-            issues.refuse_any().unwrap_err().issues.into_iter().map(|issue| issue.path).collect();
+        let image: Result<(), _> = Err(Issue::new("/image", "B", "b").into());
+        let refusal = both(issues.refuse_any(), image).unwrap_err();
+        let paths: Vec<_> = refusal.issues.into_iter().map(|issue| issue.path).collect();
         assert_eq!(paths, ["/settings/a", "/image"]);
+        assert_eq!(both(Ok(1), Ok(2)), Ok((1, 2)));
+        assert_eq!(both(Ok(1), Err::<(), _>(Issue::new("", "", "").into())).unwrap_err().issues.len(), 1);
     }
 }

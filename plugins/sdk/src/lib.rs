@@ -68,6 +68,7 @@ mod process;
 mod request;
 mod settings;
 pub mod testing;
+mod text;
 
 pub use bindings::{
     db_backup::plugin::{
@@ -80,10 +81,11 @@ pub use bindings::{
     },
     exports::db_backup::plugin::descriptor::{Binding, Description, Image},
 };
-pub use issue::{Issues, pointer};
+pub use issue::{Issues, both, pointer};
 pub use plugin::{Plugin, check, log, plan};
 pub use process::{Value, secret};
 pub use settings::Text;
+pub use text::{percent, slug};
 
 /// Makes the crate a plugin: exports the given [`Plugin`] as a component. Once in a crate.
 #[macro_export]

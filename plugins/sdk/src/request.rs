@@ -1,6 +1,8 @@
 //! Asking a request.
 
-use crate::{Connection, Issue, Issues, Refusal, Request};
+use std::collections::BTreeSet;
+
+use crate::{Connection, Issue, Issues, Refusal, Request, Text};
 
 impl Request {
     /// Where the server is, for plugins that cannot do without.
@@ -38,6 +40,31 @@ impl Request {
             missing.join(" and ")
         );
         Err(Issue::new("/connection/credentials", "CredentialsMissing", message).into())
+    }
+
+    /// The databases that the user names, in `connection.database` or in a list `settings.databases`; none: all.
+    ///
+    /// # Errors
+    /// Reason `SettingsConflict` where both name some, or where one is named twice.
+    pub fn named_databases(&self, databases: &[Text]) -> Result<Vec<String>, Refusal> {
+        let single = self.connection.as_ref().and_then(|connection| connection.database.clone());
+        let mut issues = Issues::new();
+        if single.is_some() && !databases.is_empty() {
+            issues.add(
+                "/settings/databases",
+                "SettingsConflict",
+                "connection.database already names the database; write all names here and none there",
+            );
+        }
+        let mut seen = BTreeSet::new();
+        for (index, name) in databases.iter().enumerate() {
+            if !seen.insert(name) {
+                let path = format!("/settings/databases/{index}");
+                issues.add(path, "SettingsConflict", "this database is named twice; name it once");
+            }
+        }
+        issues.refuse_any()?;
+        Ok(single.into_iter().chain(databases.iter().map(|name| name.to_string())).collect())
     }
 
     /// No process can be given an empty host or a NUL.

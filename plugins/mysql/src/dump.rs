@@ -1,0 +1,59 @@
+//! Listing and dumping.
+
+use db_backup_plugin_sdk::{Part, Process};
+
+use crate::{
+    client::Client,
+    settings::{Flavor, Settings},
+};
+
+/// Everything but what belongs to the server itself.
+const LIST_DATABASES: &str = "select schema_name from information_schema.schemata where schema_name not in \
+                              ('mysql', 'information_schema', 'performance_schema', 'sys') order by schema_name";
+
+/// Begin of the last line, which ends with the time.
+const END_MARK: &str = "\n-- Dump completed";
+
+impl Client {
+    /// Prints every database.
+    pub(crate) fn list_databases(&self) -> Process {
+        self.query(None, LIST_DATABASES)
+    }
+
+    /// A dump of the databases whose names follow as arguments: behind `--` a name such as `--help` is a name.
+    pub(crate) fn dump(&self, settings: &Settings) -> Process {
+        let program = match self.flavor {
+            Flavor::MySql => "mysqldump",
+            Flavor::MariaDb => "mariadb-dump",
+        };
+        let kinds = [
+            (settings.routines, "--routines", "--skip-routines"),
+            (settings.triggers, "--triggers", "--skip-triggers"),
+            (settings.events, "--events", "--skip-events"),
+        ];
+        // One transaction reads all; rows are streamed; bytes that are no text come as hexadecimal digits;
+        // tablespaces would need PROCESS; a row may be as long as the protocol allows.
+        let process = self
+            .process(program)
+            .args(["--single-transaction", "--quick", "--hex-blob", "--no-tablespaces"])
+            .args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"])
+            .args(kinds.map(|(wanted, with, without)| if wanted { with } else { without }));
+        // The position in the replication log belongs to this server, not into a dump that restores elsewhere.
+        let process = match self.flavor {
+            Flavor::MySql => process.arg("--set-gtid-purged=OFF"),
+            Flavor::MariaDb => process,
+        };
+        process
+            .args(settings.exclude_tables.iter().map(|table| format!("--ignore-table={}", &**table)))
+            .args(["--databases", "--"])
+    }
+
+    /// The object in storage. The dump creates the databases it holds.
+    pub(crate) fn part(&self, name: &str, dump: Process) -> Part {
+        let restore = match self.flavor {
+            Flavor::MySql => "mysql --binary-mode",
+            Flavor::MariaDb => "mariadb --binary-mode",
+        };
+        Part::new(name, "sql", "application/sql", dump).tail(END_MARK, 200).restore_command(restore)
+    }
+}
