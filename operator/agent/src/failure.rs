@@ -4,6 +4,8 @@ use std::fmt;
 
 use dbbackup_protocol::report::Reason;
 
+use crate::wire::Failed;
+
 /// A failure with everything that its report says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -42,3 +44,15 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<Failed> for Failure {
+    fn from(Failed { reason, message }: Failed) -> Self {
+        Self::new(reason, message)
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(Failure { reason, plugin_reason: _, message, stderr_tail: _ }: Failure) -> Self {
+        Self { reason, message }
+    }
+}

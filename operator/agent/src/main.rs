@@ -33,8 +33,8 @@ fn main() -> anyhow::Result<ExitCode> {
             install::install(&env::current_exe().context("where is the agent?")?, Path::new(dir))?;
             Ok(ExitCode::SUCCESS)
         }
-        ["move"] => run_mover(PodPaths::default()),
-        ["move", "--root", root] => run_mover(PodPaths::under(Path::new(root))),
+        ["move"] => run_mover(&PodPaths::default()),
+        ["move", "--root", root] => run_mover(&PodPaths::under(Path::new(root))),
         ["shim"] => run_shim(&PodPaths::default()),
         ["shim", "--root", root] => run_shim(&PodPaths::under(Path::new(root))),
         _ => bail!("usage: agent install <dir> | agent move [--root <dir>] | agent shim [--root <dir>]"),
@@ -52,8 +52,8 @@ fn log_json() {
 }
 
 /// Reports whatever happens, a defect included.
-fn run_mover(paths: PodPaths) -> anyhow::Result<ExitCode> {
-    let report = catch_unwind(AssertUnwindSafe(|| move_bytes(&paths))).unwrap_or_else(|_| {
+fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
+    let report = catch_unwind(AssertUnwindSafe(|| move_bytes(paths))).unwrap_or_else(|_| {
         let defect = Failure::new(Reason::Internal, "the mover panicked: its log says where");
         mover::failure_report(defect, Timestamp::now())
     });
@@ -73,11 +73,14 @@ fn move_bytes(paths: &PodPaths) -> RunReport {
     let run = || -> Result<RunReport, Failure> {
         let order = work_order()?;
         let attempt = attempt()?;
-        let runtime =
-            Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| no_runtime(&error))?;
         let mover = mover::Mover { order: &order, attempt: &attempt, paths, now: Timestamp::now };
         runtime.block_on(async {
-            let mut terminated = signal(SignalKind::terminate()).map_err(no_runtime)?;
+            let mut terminated = signal(SignalKind::terminate()).map_err(|error| no_runtime(&error))?;
             let stop = async {
                 terminated.recv().await;
             };
@@ -123,7 +126,7 @@ fn attempt() -> Result<String, Failure> {
     Ok(uid)
 }
 
-fn no_runtime(error: std::io::Error) -> Failure {
+fn no_runtime(error: &std::io::Error) -> Failure {
     Failure::new(Reason::Internal, format!("the async runtime could not start: {error}"))
 }
 

@@ -2,7 +2,7 @@
 //! payload, JSON for control and raw bytes for data.
 //!
 //! The mover asks, the shim answers each request with any number of [`Reply::Data`] and [`Reply::Stderr`] and
-//! then exactly one [`Reply::Ended`] or [`Reply::Failed`]. A connection that closes before that has failed. The
+//! then exactly one [`Reply::Done`]. A connection that closes before that has failed. The
 //! mover trusts no frame: the client's image is foreign code.
 
 use std::io;
@@ -91,10 +91,8 @@ pub enum Reply {
     Data(Vec<u8>),
     /// A piece of standard error, redacted.
     Stderr(Vec<u8>),
-    /// The request is done.
-    Ended(Ended),
-    /// The request could not be done.
-    Failed(Failed),
+    /// The request is done, or could not be done.
+    Done(Result<Ended, Failed>),
 }
 
 const REQUEST: u8 = 1;
@@ -150,8 +148,8 @@ pub async fn send_reply(to: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> Re
     match reply {
         Reply::Data(bytes) => send(to, DATA, bytes).await,
         Reply::Stderr(bytes) => send(to, STDERR, bytes).await,
-        Reply::Ended(ended) => send(to, ENDED, &serde_json::to_vec(ended)?).await,
-        Reply::Failed(failed) => send(to, FAILED, &serde_json::to_vec(failed)?).await,
+        Reply::Done(Ok(ended)) => send(to, ENDED, &serde_json::to_vec(ended)?).await,
+        Reply::Done(Err(failed)) => send(to, FAILED, &serde_json::to_vec(failed)?).await,
     }
 }
 
@@ -163,8 +161,8 @@ pub async fn receive_reply(from: &mut (impl AsyncRead + Unpin)) -> Result<Reply,
     match receive(from).await? {
         (DATA, payload) => Ok(Reply::Data(payload)),
         (STDERR, payload) => Ok(Reply::Stderr(payload)),
-        (ENDED, payload) => Ok(Reply::Ended(serde_json::from_slice(&payload)?)),
-        (FAILED, payload) => Ok(Reply::Failed(serde_json::from_slice(&payload)?)),
+        (ENDED, payload) => Ok(Reply::Done(Ok(serde_json::from_slice(&payload)?))),
+        (FAILED, payload) => Ok(Reply::Done(Err(serde_json::from_slice(&payload)?))),
         (other, _) => Err(WireError::UnknownType(other)),
     }
 }
@@ -214,12 +212,12 @@ mod tests {
             Reply::Data(vec![0; MAX_PAYLOAD]),
             Reply::Data(Vec::new()),
             Reply::Stderr(b"no".to_vec()),
-            Reply::Ended(Ended {
+            Reply::Done(Ok(Ended {
                 end: End::Signalled(9),
                 stderr_required_found: true,
                 verifier: Some(VerifierEnd { end: End::Exited(-1), stderr_tail: "bad".into() }),
-            }),
-            Reply::Failed(Failed { reason: Reason::SecretMissing, message: "x".into() }),
+            })),
+            Reply::Done(Err(Failed { reason: Reason::SecretMissing, message: "x".into() })),
         ];
         let bytes = frames(&replies).await;
         let mut from = bytes.as_slice();

@@ -73,8 +73,7 @@ impl Attempt {
             };
             let Some(chunk) = chunk else { break };
             let bytes = chunk.len();
-            let room = if bytes <= PAIRED_CHUNK { 1 } else { 0 };
-            while flying.len() > room {
+            while flying.len() > usize::from(bytes <= PAIRED_CHUNK) {
                 flying.join_next().await.map_or(Ok(()), landed)?;
             }
             let part = upload.put_part(PutPayload::from(chunk));

@@ -126,16 +126,12 @@ impl Client {
         wire::send_request(&mut self.to, request).await.map_err(|error| lost(&error))
     }
 
-    /// The next reply; what the shim could not do is an error.
+    /// The next reply.
     ///
     /// # Errors
-    /// [`Reason::ClientLost`], or the shim's own words.
+    /// [`Reason::ClientLost`].
     pub(crate) async fn next(&mut self) -> Result<Reply, Failure> {
-        match wire::receive_reply(&mut self.from).await {
-            Ok(Reply::Failed(failed)) => Err(Failure::new(failed.reason, failed.message)),
-            Ok(reply) => Ok(reply),
-            Err(error) => Err(lost(&error)),
-        }
+        wire::receive_reply(&mut self.from).await.map_err(|error| lost(&error))
     }
 
     /// Tells the client that nothing more is wanted.

@@ -238,7 +238,9 @@ mod tests {
 
     fn observe(completion: &Completion, pieces: &[&[u8]]) -> Observed {
         let mut watch = Watch::new(completion);
-        pieces.iter().for_each(|piece| watch.push(piece));
+        for piece in pieces {
+            watch.push(piece);
+        }
         watch.observed()
     }
 
@@ -269,7 +271,7 @@ mod tests {
         let verifier = Process { argv: vec![], env: vec![], files: vec![] };
         let fine = Observed { bytes: 5, header: true, tail: true };
         let ended = |end| Ended { end, stderr_required_found: true, verifier: None };
-        let verified = |end| Ended {
+        let judged = |end| Ended {
             verifier: Some(VerifierEnd { end, stderr_tail: "bad block".into() }),
             ..ended(End::Exited(0))
         };
@@ -315,14 +317,9 @@ mod tests {
                 Ended { stderr_required_found: false, ..ended(End::Exited(0)) },
                 Err((Reason::DumpIncomplete, "never said")),
             ),
-            (&with_verifier, fine, verified(End::Exited(0)), Ok(())),
-            (&with_verifier, fine, verified(End::Exited(1)), Err((Reason::VerificationFailed, "bad block"))),
-            (
-                &with_verifier,
-                fine,
-                verified(End::Signalled(11)),
-                Err((Reason::VerificationFailed, "SIGSEGV")),
-            ),
+            (&with_verifier, fine, judged(End::Exited(0)), Ok(())),
+            (&with_verifier, fine, judged(End::Exited(1)), Err((Reason::VerificationFailed, "bad block"))),
+            (&with_verifier, fine, judged(End::Signalled(11)), Err((Reason::VerificationFailed, "SIGSEGV"))),
             (&with_verifier, fine, ended(End::Exited(0)), Err((Reason::VerificationFailed, "did not say"))),
         ] {
             match (judge("pg_dump", completion, observed, &ended, "a\nb\n"), expected) {

@@ -73,21 +73,8 @@ impl Mover<'_> {
         let mut parts = 0;
         let result = self.carry_out(started_at, &progress, &mut parts, stop).await;
         let (bytes_read, bytes_stored) = progress.totals();
-        let report = RunReport {
-            version: report::VERSION,
-            outcome: Outcome::Failed,
-            reason: None,
-            plugin_reason: None,
-            message: String::new(),
-            stderr_tail: String::new(),
-            parts,
-            bytes_read,
-            bytes_stored,
-            manifest: None,
-            found: false,
-            started_at,
-            finished_at: (self.now)(),
-        };
+        let finished_at = (self.now)();
+        let report = RunReport { parts, bytes_read, bytes_stored, finished_at, ..nothing(started_at) };
         match result {
             Ok(success) => succeeded(report, success),
             Err(failure) => failed(report, failure),
@@ -115,7 +102,7 @@ impl Mover<'_> {
             worked = work => worked,
         };
         let outcome = match worked {
-            Ok(Work::Found(committed)) => return Ok(Success { committed, found: true }),
+            Ok(Work::Found(committed)) => return Ok(Success { committed: *committed, found: true }),
             // Not to be interrupted: a manifest that is half written must not lose its parts.
             Ok(Work::Stored(client, stored)) => {
                 let manifest = self.manifest(started_at, stored);
@@ -152,7 +139,7 @@ impl Mover<'_> {
         // Also shows that the storage can be reached, before anything is asked of the database.
         if let Some(committed) = commit::find(store, run_prefix, self.run_ref()).await? {
             tracing::info!(key = committed.reference.key, "an earlier attempt has finished this run");
-            return Ok(Work::Found(committed));
+            return Ok(Work::Found(Box::new(committed)));
         }
         let within = Duration::from_secs(self.order.limits.connect_seconds);
         let mut client = door.admit(within, &self.order.client_image).await?;
@@ -196,7 +183,7 @@ impl Mover<'_> {
 /// How far the work went.
 enum Work {
     /// It had been done before.
-    Found(Committed),
+    Found(Box<Committed>),
     /// All parts are in storage.
     Stored(Client, Vec<StoredPart>),
 }
@@ -240,7 +227,12 @@ fn too_late(limit: Duration) -> Failure {
 
 /// The report of an order that was never begun, or not brought to its end.
 pub fn failure_report(failure: Failure, at: Timestamp) -> RunReport {
-    let nothing = RunReport {
+    failed(nothing(at), failure)
+}
+
+/// A report that says nothing yet.
+fn nothing(at: Timestamp) -> RunReport {
+    RunReport {
         version: report::VERSION,
         outcome: Outcome::Failed,
         reason: None,
@@ -254,8 +246,7 @@ pub fn failure_report(failure: Failure, at: Timestamp) -> RunReport {
         found: false,
         started_at: at,
         finished_at: at,
-    };
-    failed(nothing, failure)
+    }
 }
 
 fn failed(report: RunReport, failure: Failure) -> RunReport {

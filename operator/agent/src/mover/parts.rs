@@ -1,15 +1,14 @@
 //! From the plan to stored parts: checks, lists and dumps, one after the other.
 
+use std::io;
+
 use dbbackup_protocol::{
     layout,
     manifest::StoredPart,
     plan::{Check, Part, PartSource, PerItem},
     report::Reason,
 };
-use tokio::{
-    sync::mpsc,
-    task::{JoinError, spawn_blocking},
-};
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
     Mover,
@@ -104,8 +103,7 @@ async fn collect(client: &mut Client, max: usize) -> Result<(Option<Vec<u8>>, St
                 }
             }
             Reply::Stderr(piece) => stderr.push(&piece),
-            Reply::Ended(ended) => return Ok((output, stderr.text(), ended)),
-            Reply::Failed(failed) => return Err(Failure::new(failed.reason, failed.message)),
+            Reply::Done(done) => return Ok((output, stderr.text(), done?)),
         }
     }
 }
@@ -146,7 +144,9 @@ impl Dump<'_> {
         // the other: nothing is waited for that nobody will finish.
         let received = receive(client, plain, progress);
         let ((ended, stderr), ()) = tokio::try_join!(received, attempt.upload(chunks, progress))?;
-        let digests = transforming.await.map_err(broken)?.map_err(broken_io)?;
+        let digests = transforming.await.map_err(Into::into).flatten().map_err(|error: io::Error| {
+            Failure::new(Reason::Internal, format!("compressing failed: {error}"))
+        })?;
 
         judge(&program, completion, digests.observed, &ended, &stderr)?;
         attempt.complete(digests.stored_bytes).await?;
@@ -208,17 +208,7 @@ async fn receive(
                     .map_err(|_| Failure::new(Reason::Internal, "the compressing thread ended too early"))?;
             }
             Reply::Stderr(piece) => stderr.push(&piece),
-            Reply::Ended(ended) => return Ok((ended, stderr.text())),
-            Reply::Failed(failed) => return Err(Failure::new(failed.reason, failed.message)),
+            Reply::Done(done) => return Ok((done?, stderr.text())),
         }
     }
-}
-
-fn broken(error: JoinError) -> Failure {
-    Failure::new(Reason::Internal, format!("the compressing thread broke: {error}"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn broken_io(error: std::io::Error) -> Failure {
-    Failure::new(Reason::Internal, format!("compressing failed: {error}"))
 }

@@ -31,7 +31,7 @@ use crate::{failure::Failure, paths::PodPaths};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
 /// 30 s is given up by TCP before.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// For one request with all its repetitions: a store that is down fails the run within minutes.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(150);
 /// Amazon's, and what compatible stores take.
@@ -87,7 +87,7 @@ impl Store {
     pub(crate) async fn read(&self, path: &Path, max: usize) -> Result<Option<Vec<u8>>, Failure> {
         let found = match self.objects.get(path).await {
             Ok(found) => found,
-            Err(error) if self.place.is_absent(&error) => return Ok(None),
+            Err(error) if Place::is_absent(&error) => return Ok(None),
             Err(error) if self.place.may_be_absent(&error) => {
                 tracing::warn!(%path, "the store does not say whether this is there; reading and listing help");
                 return Ok(None);
@@ -153,9 +153,7 @@ impl Store {
     /// The store fails.
     pub(crate) async fn remove(&self, path: &Path) -> Result<(), Failure> {
         match self.objects.delete(path).await {
-            Err(error) if !self.place.is_absent(&error) => {
-                Err(self.place.failure("remove an object", &error))
-            }
+            Err(error) if !Place::is_absent(&error) => Err(self.place.failure("remove an object", &error)),
             Ok(()) | Err(_) => Ok(()),
         }
     }

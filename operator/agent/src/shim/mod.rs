@@ -14,7 +14,7 @@ mod step;
 
 use std::{io, path::Path, pin::Pin, time::Duration};
 
-use dbbackup_protocol::work_order::WorkOrder;
+use dbbackup_protocol::{report::Reason, work_order::WorkOrder};
 use tokio::{
     net::{
         UnixStream,
@@ -28,7 +28,7 @@ use self::{process::Groups, redact::Redactor, secrets::Secrets, step::Workshop};
 use crate::{
     failure::Failure,
     paths::PodPaths,
-    wire::{self, Failed, Reply, Request, WireError},
+    wire::{self, Reply, Request, WireError},
 };
 
 /// Between two looks for the socket.
@@ -155,8 +155,8 @@ async fn serve(
         };
         served += 1;
         tracing::info!(?request, "request");
-        let reply = match &workshop {
-            Err(failure) => failed(failure),
+        let done = match &workshop {
+            Err(failure) => Err(failure.clone()),
             Ok(workshop) => {
                 let outcome = tokio::select! {
                     outcome = workshop.carry_out(&request, &replies) => Ok(outcome),
@@ -170,14 +170,11 @@ async fn serve(
                 if !matches!(outcome, Ok(Ok(_))) {
                     workshop.groups.stop(workshop.grace()).await;
                 }
-                match outcome? {
-                    Ok(ended) => Reply::Ended(ended),
-                    Err(failure) => failed(&failure),
-                }
+                outcome?
             }
         };
-        tracing::info!(?reply, "reply");
-        if replies.send(reply).await.is_err() {
+        tracing::info!(?done, "done");
+        if replies.send(Reply::Done(done.map_err(Into::into))).await.is_err() {
             return Err(ShimError::MoverLost(WireError::Closed));
         }
     }
@@ -194,13 +191,6 @@ fn workshop<'a>(order: &'a WorkOrder, paths: &'a PodPaths) -> Result<Workshop<'a
 /// The pod has them; outside of one they may not exist yet.
 fn make_folder(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path).map_err(|error| {
-        Failure::new(
-            dbbackup_protocol::report::Reason::Internal,
-            format!("could not make {}: {error}", path.display()),
-        )
+        Failure::new(Reason::Internal, format!("could not make {}: {error}", path.display()))
     })
-}
-
-fn failed(failure: &Failure) -> Reply {
-    Reply::Failed(Failed { reason: failure.reason, message: failure.message.clone() })
 }

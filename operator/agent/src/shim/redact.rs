@@ -157,15 +157,12 @@ impl RedactingStream {
                 .sorted
                 .iter()
                 .find_map(|(pattern, name)| Some((name, rest.strip_prefix(pattern.as_slice())?)));
-            match found {
-                Some((name, behind)) => {
-                    out.extend_from_slice(format!("[redacted:{name}]").as_bytes());
-                    rest = behind;
-                }
-                None => {
-                    out.push(*first);
-                    rest = after;
-                }
+            if let Some((name, behind)) = found {
+                out.extend_from_slice(format!("[redacted:{name}]").as_bytes());
+                rest = behind;
+            } else {
+                out.push(*first);
+                rest = after;
             }
         }
         self.held = rest.to_vec();

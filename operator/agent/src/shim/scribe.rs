@@ -148,7 +148,9 @@ mod tests {
             ("", &[], true),
         ] {
             let mut finder = Finder::new(wanted);
-            pieces.iter().for_each(|piece| finder.push(piece.as_bytes()));
+            for piece in pieces {
+                finder.push(piece.as_bytes());
+            }
             assert_eq!(finder.found, found, "{wanted} in {pieces:?}");
         }
     }
