@@ -4,6 +4,7 @@ mod act;
 mod config;
 mod context;
 mod http;
+mod install;
 mod malformed;
 mod metrics;
 mod observe;
@@ -16,10 +17,26 @@ use anyhow::Context as _;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::{config::Config, install::InstallPlugins};
+
+/// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "operator", version, about)]
+enum Command {
+    /// Watches DatabaseBackups and runs them.
+    Run(Box<Config>),
+    /// Copies plugins from one folder into another, to fill the plugin volume from the image.
+    InstallPlugins(InstallPlugins),
+}
 
 fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+    match Command::parse() {
+        Command::Run(config) => serve(&config),
+        Command::InstallPlugins(install) => Ok(install.run()?),
+    }
+}
+
+fn serve(config: &Config) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -34,13 +51,13 @@ fn main() -> anyhow::Result<()> {
         .block_on(run(config))
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
-    let (context, caches) = context::Context::new(&config).await?;
+async fn run(config: &Config) -> anyhow::Result<()> {
+    let (context, caches) = context::Context::new(config).await?;
     let ready = http::Readiness::default();
     let server = http::serve(config.http_address, ready.clone(), context.metrics.clone());
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {
         ended = server => ended.context("the HTTP server ended"),
-        () = watch::run(&config, context, caches, ready) => Ok(()),
+        () = watch::run(config, context, caches, ready) => Ok(()),
     }
 }
