@@ -87,10 +87,13 @@ pub use process::{Value, secret};
 pub use settings::Text;
 pub use text::{percent, slug};
 
-/// Makes the crate a plugin: exports the given [`Plugin`] as a component. Once in a crate.
+/// Makes the crate a plugin: exports the given [`Plugin`] as a component. Once in a crate. On the host, where the
+/// linker does not take the names of a component's exports, it only makes sure that the type is a plugin.
 #[macro_export]
 macro_rules! export {
     ($plugin:ty) => {
+        const _: fn() -> $crate::Description = <$plugin as $crate::Plugin>::describe;
+        #[cfg(target_family = "wasm")]
         const _: () = {
             type Exported = $crate::component::Component<$plugin>;
     $crate::bindings::export_component!(Exported with_types_in $crate::bindings);
