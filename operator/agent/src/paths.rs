@@ -9,7 +9,7 @@ use dbbackup_protocol::pod;
 pub struct PodPaths {
     /// Unix socket of the mover.
     pub socket: PathBuf,
-    /// Left by the mover when it ends: a shim that starts later need not wait for a mover that has gone.
+    /// Left by the mover when it takes no client any more: a shim that comes later need not wait.
     pub done: PathBuf,
     /// Rendered config files.
     pub config: PathBuf,

@@ -26,23 +26,13 @@ use crate::{
 /// How long a client gets to read the last word.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The listening socket. When it goes, the mark goes up that says that the mover has gone.
+/// The listening socket. When it closes a mark goes up before, so that a client that comes too late, or was never
+/// let in, knows that it is not needed.
 #[derive(Debug)]
 pub(crate) struct Door {
     listener: UnixListener,
     socket: PathBuf,
-}
-
-/// Says to clients that come too late that they are not needed.
-#[derive(Debug)]
-pub(crate) struct DoneMark(PathBuf);
-
-impl Drop for DoneMark {
-    fn drop(&mut self) {
-        if let Err(error) = fs::write(&self.0, "") {
-            tracing::warn!(mark = %self.0.display(), %error, "a late client will wait in vain");
-        }
-    }
+    mark: PathBuf,
 }
 
 impl Door {
@@ -50,12 +40,12 @@ impl Door {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub(crate) fn open(paths: &PodPaths) -> Result<(Self, DoneMark), Failure> {
+    pub(crate) fn open(paths: &PodPaths) -> Result<Self, Failure> {
         let listener = bind(&paths.socket, &paths.done).map_err(|error| {
             let socket = paths.socket.display();
             Failure::new(Reason::Internal, format!("could not listen on {socket}: {error}"))
         })?;
-        Ok((Self { listener, socket: paths.socket.clone() }, DoneMark(paths.done.clone())))
+        Ok(Self { listener, socket: paths.socket.clone(), mark: paths.done.clone() })
     }
 
     /// Lets one client in and nobody else.
@@ -85,6 +75,9 @@ impl Door {
 
 impl Drop for Door {
     fn drop(&mut self) {
+        if let Err(error) = fs::write(&self.mark, "") {
+            tracing::warn!(mark = %self.mark.display(), %error, "a late client will wait in vain");
+        }
         let _ = fs::remove_file(&self.socket);
     }
 }

@@ -34,7 +34,7 @@ use self::{
     client::{Client, Door},
     commit::{Commit, CommitError, Committed},
     progress::Progress,
-    store::Store,
+    store::{Patience, Store},
 };
 use crate::{failure::Failure, paths::PodPaths};
 
@@ -88,13 +88,14 @@ impl Mover<'_> {
         parts: &mut u32,
         stop: impl Future<Output = ()>,
     ) -> Result<Success, Failure> {
-        let (door, _mark) = Door::open(self.paths)?;
+        let door = Door::open(self.paths)?;
         let run_prefix = folder(&layout::run_prefix(&self.order.storage, &self.order.run))?;
-        let store = Store::open(&self.order.storage, self.paths)?;
+        let look = Store::open(&self.order.storage, self.paths, Patience::Look)?;
+        let store = Store::open(&self.order.storage, self.paths, Patience::Dump)?;
         let mut attempt = Attempt::new(store.clone(), run_prefix.clone().join(self.attempt));
 
         let limit = Duration::from_secs(self.order.limits.deadline_seconds);
-        let work = self.work(door, &store, &run_prefix, &mut attempt, progress, parts);
+        let work = self.work(door, &look, &run_prefix, &mut attempt, progress, parts);
         let worked = tokio::select! {
             biased;
             () = stop => Err(terminated()),
@@ -130,14 +131,14 @@ impl Mover<'_> {
     async fn work(
         &self,
         door: Door,
-        store: &Store,
+        look: &Store,
         run_prefix: &Path,
         attempt: &mut Attempt,
         progress: &Progress,
         parts: &mut u32,
     ) -> Result<Work, Failure> {
         // Also shows that the storage can be reached, before anything is asked of the database.
-        if let Some(committed) = commit::find(store, run_prefix, self.run_ref()).await? {
+        if let Some(committed) = commit::find(look, run_prefix, self.run_ref()).await? {
             tracing::info!(key = committed.reference.key, "an earlier attempt has finished this run");
             return Ok(Work::Found(Box::new(committed)));
         }

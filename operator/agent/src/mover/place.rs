@@ -40,7 +40,7 @@ impl From<&Storage> for Place {
 }
 
 /// Error codes of S3 that mean a refusal, beside HTTP's 401 and 403.
-const DENIED: [&str; 9] = [
+const DENIED: [&str; 10] = [
     "AccessDenied",
     "AllAccessDisabled",
     "AuthorizationHeaderMalformed",
@@ -50,6 +50,7 @@ const DENIED: [&str; 9] = [
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
     "UnauthorizedAccess",
+    "XAdminUserNotFound",
 ];
 /// Error codes of S3 and compatible stores that mean that it is full.
 const FULL: [&str; 4] =
@@ -58,6 +59,8 @@ const FULL: [&str; 4] =
 const NO_BUCKET: &str = "NoSuchBucket";
 /// Codes that say who was refused, not just that.
 const CREDENTIALS: [&str; 2] = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
+/// The object, and nothing else.
+const NO_OBJECT: &str = "NoSuchKey";
 
 impl Place {
     /// The failure that `error` is, while `doing` something ("write the dump").
@@ -92,10 +95,11 @@ impl Place {
         }
     }
 
-    /// Whether an object is absent while its bucket or claim is there.
+    /// Whether an object is absent while its bucket or claim is there: some stores also say 404 of a user. An answer
+    /// without a body has no code.
     pub(crate) fn is_absent(error: &object_store::Error) -> bool {
         matches!(error, object_store::Error::NotFound { .. })
-            && s3_code(&chain(error)).as_deref() != Some(NO_BUCKET)
+            && s3_code(&chain(error)).is_none_or(|code| code == NO_OBJECT)
     }
 
     /// S3 answers 403 for an absent object when the keys may not list the bucket; that says nothing about writing.
@@ -126,7 +130,7 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         _ => Reason::StorageUnavailable,
     };
     let cause = match (code.as_str(), between(&text, "<Message>", "</Message>")) {
-        ("", _) => last_of(error),
+        ("", _) => innermost(error),
         (code, None) => code.to_owned(),
         (code, Some(message)) => format!("{code}: {message}"),
     };
@@ -140,7 +144,7 @@ fn of_claim(error: &object_store::Error) -> (Reason, String) {
         Some(Errno::NOENT) => Reason::StorageNotFound,
         _ => Reason::StorageUnavailable,
     };
-    (reason, shortened(last_of(error)))
+    (reason, shortened(innermost(error)))
 }
 
 /// What the system said, if it was the system that failed.
@@ -159,7 +163,7 @@ fn chain(error: &object_store::Error) -> String {
 }
 
 /// The innermost message: the others repeat it with more and more around it.
-fn last_of(error: &object_store::Error) -> String {
+pub(crate) fn innermost(error: &object_store::Error) -> String {
     sources(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
@@ -259,6 +263,8 @@ mod tests {
         let absent = |code: &str| Error::NotFound { path: "p".into(), source: body(code) };
         assert!(Place::is_absent(&absent("NoSuchKey")));
         assert!(!Place::is_absent(&absent("NoSuchBucket")));
+        assert!(!Place::is_absent(&absent("XAdminUserNotFound")));
+        assert_eq!(bucket().failure("read", &absent("XAdminUserNotFound")).reason, Reason::StorageDenied);
         let denied = |code: &str| Error::PermissionDenied { path: "p".into(), source: body(code) };
         assert!(bucket().may_be_absent(&denied("AccessDenied")));
         assert!(!bucket().may_be_absent(&denied("SignatureDoesNotMatch")));

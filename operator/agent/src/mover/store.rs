@@ -24,7 +24,7 @@ use object_store::{
 };
 use rustix::io::Errno;
 
-use super::place::{Place, errno};
+use super::place::{Place, errno, innermost};
 use crate::{failure::Failure, paths::PodPaths};
 
 /// Until a connection stands.
@@ -32,8 +32,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
 /// 30 s is given up by TCP before.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
-/// For one request with all its repetitions: a store that is down fails the run within minutes.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long a store may be out of reach before a request is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// The first look: a mistyped endpoint is to be reported soon.
+    Look,
+    /// In the middle of a dump: the restart of a store's pod is not to cost hours of work.
+    Dump,
+}
+
+impl Patience {
+    fn limit(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Look => 20,
+            Self::Dump => 150,
+        })
+    }
+}
+
 /// Amazon's, and what compatible stores take.
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -62,10 +78,12 @@ impl Store {
     ///
     /// # Errors
     /// A missing secret, an unusable endpoint or certificate, a claim that is not mounted.
-    pub(crate) fn open(storage: &Storage, paths: &PodPaths) -> Result<Self, Failure> {
+    pub(crate) fn open(storage: &Storage, paths: &PodPaths, patience: Patience) -> Result<Self, Failure> {
         let place = Place::from(storage);
         match storage {
-            Storage::S3(s3) => Ok(Self { objects: Arc::new(bucket(s3, paths, &place)?), place, root: None }),
+            Storage::S3(s3) => {
+                Ok(Self { objects: Arc::new(bucket(s3, paths, &place, patience)?), place, root: None })
+            }
             Storage::Pvc { .. } => {
                 let files = LocalFileSystem::new_with_prefix(&paths.backups)
                     .map_err(|error| place.failure("find the folder", &error))?;
@@ -184,16 +202,18 @@ fn no_hard_links(error: &Error) -> bool {
     matches!(errno(error), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK))
 }
 
-fn bucket(s3: &S3, paths: &PodPaths, place: &Place) -> Result<AmazonS3, Failure> {
+fn bucket(s3: &S3, paths: &PodPaths, place: &Place, patience: Patience) -> Result<AmazonS3, Failure> {
     let endpoint = s3.endpoint.as_deref();
+    // Time is the limit, not a number: the first ten repetitions take two seconds.
+    let retries =
+        RetryConfig { retry_timeout: patience.limit(), max_retries: usize::MAX, ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&s3.bucket)
         .with_region(s3.region.as_deref().unwrap_or(DEFAULT_REGION))
         .with_virtual_hosted_style_request(!s3.force_path_style)
-        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")))
         // Not all compatible stores can delete in bulk, and there is never much to delete.
         .with_disable_bulk_delete(true)
-        .with_retry(RetryConfig { retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() })
+        .with_retry(retries)
         .with_client_options(client_options(s3, paths)?);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(server_of(endpoint, s3));
@@ -214,13 +234,17 @@ fn bucket(s3: &S3, paths: &PodPaths, place: &Place) -> Result<AmazonS3, Failure>
     builder.build().map_err(|error| {
         Failure::new(
             Reason::WorkOrderInvalid,
-            format!("{place} cannot be used: {error}; check spec.storageDestination"),
+            format!("{place} cannot be used: {}; check spec.storageDestination", innermost(&error)),
         )
     })
 }
 
 fn client_options(s3: &S3, paths: &PodPaths) -> Result<ClientOptions, Failure> {
-    let options = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT);
+    let plain = s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let options = ClientOptions::new()
+        .with_allow_http(plain)
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_timeout(REQUEST_TIMEOUT);
     let Some(ca) = &s3.ca else { return Ok(options) };
     let unusable = |why: String| {
         Failure::new(
@@ -287,7 +311,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let paths = PodPaths::under(dir.path());
-        let open = |s3: S3| Store::open(&Storage::S3(s3), &paths).map(|_| ());
+        let open = |s3: S3| Store::open(&Storage::S3(s3), &paths, Patience::Look).map(|_| ());
         let failure = open(s3(true)).unwrap_err();
         assert_eq!(failure.reason, Reason::SecretMissing);
         assert!(
@@ -301,7 +325,7 @@ mod tests {
         assert!(failure.message.contains("\"ca.crt\"") && failure.message.contains("\"ca\""), "{failure}");
 
         let claim = Storage::Pvc { claim: "c".into(), path: String::new() };
-        let failure = Store::open(&claim, &paths).map(|_| ()).unwrap_err();
+        let failure = Store::open(&claim, &paths, Patience::Look).map(|_| ()).unwrap_err();
         assert_eq!(failure.reason, Reason::StorageNotFound, "{failure}");
     }
 }

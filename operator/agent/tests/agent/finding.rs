@@ -42,37 +42,24 @@ fn the_slower_of_two_attempts_takes_its_parts_back() {
 
 #[test]
 fn what_is_no_manifest_of_this_run_is_in_the_way() {
-    let foreign = |pod: &Pod| {
-        pod.succeeds();
-        let path = pod.run_folder().join(layout::MANIFEST);
-        let manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    let foreign = |found: &[u8]| {
+        let manifest = Manifest::parse(found).unwrap();
         serde_json::to_vec(&Manifest { uid: "other".into(), ..manifest }).unwrap()
     };
-    let contents: [(fn(&Pod) -> Vec<u8>, &str); 3] = [
-        (foreign, "\"other\""),
-        (
-            |pod| {
-                pod.succeeds();
-                b"{\"version\":1".to_vec()
-            },
-            "not valid",
-        ),
-        (
-            |pod| {
-                pod.succeeds();
-                vec![b' '; MAX_BYTES + 1]
-            },
-            "no manifest",
-        ),
-    ];
-    for (content, words) in contents {
-        let pod = Pod::of(part("seq 9"));
-        let content = content(&pod);
-        let pod = pod.again("87654321-x");
-        fs::write(pod.run_folder().join(layout::MANIFEST), &content).unwrap();
-        let ended = pod.run();
-        ended.failed(Reason::ManifestConflict, &[words]);
-        assert_eq!(ended.report.outcome, Outcome::Failed);
-        assert_eq!(fs::read(pod.run_folder().join(layout::MANIFEST)).unwrap(), content, "left as it was");
-    }
+    is_in_the_way(foreign, "\"other\"");
+    is_in_the_way(|found| found[..found.len() / 2].to_vec(), "not valid");
+    is_in_the_way(|_| vec![b' '; MAX_BYTES + 1], "no manifest");
+}
+
+fn is_in_the_way(spoil: impl Fn(&[u8]) -> Vec<u8>, words: &str) {
+    let pod = Pod::of(part("seq 9"));
+    pod.succeeds();
+    let path = pod.run_folder().join(layout::MANIFEST);
+    let content = spoil(&fs::read(&path).unwrap());
+    let pod = pod.again("87654321-x");
+    fs::write(&path, &content).unwrap();
+    let ended = pod.run();
+    ended.failed(Reason::ManifestConflict, &[words]);
+    assert_eq!(ended.report.outcome, Outcome::Failed);
+    assert!(fs::read(&path).unwrap() == content, "left as it was");
 }
