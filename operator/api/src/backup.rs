@@ -23,6 +23,7 @@ use crate::{
     status = "DatabaseBackupStatus",
     shortname = "dbb",
     category = "db-backup",
+    doc = "A schedule of verified backups of one database server.",
     derive = "PartialEq",
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$')")
         .message("metadata.name must be a DNS label of at most 40 characters (lower case letters, digits and '-'), \

@@ -1,7 +1,10 @@
 //! The kinds of `db.example.io/v1alpha1`. Third parties can depend on this crate: it has types, admission rules
 //! (CEL, part of the CRD) and the words of conditions and reasons, and nothing else.
 
-#![allow(unreachable_pub, reason = "KubeSchema repeats each struct inside a function to collect its CEL rules")]
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema repeats each struct inside a function to collect its CEL rules"
+)]
 
 pub mod backup;
 pub mod condition;

@@ -49,7 +49,7 @@ async fn create_one(
 ) -> Result<Result<(), RefusedCreate>, Error> {
     let job = match context.planner.render(object, new, planned) {
         Ok(job) => job,
-        Err((reason, message)) => return Ok(Err(refused(new, reason, message, false))),
+        Err(why) => return Ok(Err(refused(new, why.reason, why.message, false))),
     };
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
@@ -69,7 +69,11 @@ async fn create_one(
 }
 
 /// The name is taken: ours means that an earlier pass got through, somebody else's is a conflict.
-async fn adopt(jobs: &Api<Job>, object: &DatabaseBackup, new: &NewJob) -> Result<Result<(), RefusedCreate>, Error> {
+async fn adopt(
+    jobs: &Api<Job>,
+    object: &DatabaseBackup,
+    new: &NewJob,
+) -> Result<Result<(), RefusedCreate>, Error> {
     let Some(job) = jobs.get_opt(&new.name).await.map_err(Error::on("get the Job that has the name"))? else {
         // Gone in between: the next pass tries again.
         let message = format!("a Job {} was in the way and is going away", new.name);
@@ -88,9 +92,9 @@ async fn adopt(jobs: &Api<Job>, object: &DatabaseBackup, new: &NewJob) -> Result
     Ok(Err(refused(new, "NameConflict", message, true)))
 }
 
-fn refused(new: &NewJob, reason: &'static str, message: String, permanent: bool) -> RefusedCreate {
+fn refused(new: &NewJob, reason: impl Into<String>, message: String, permanent: bool) -> RefusedCreate {
     let retry_at = Context::now() + RETRY_REFUSED;
-    RefusedCreate { job: new.name.clone(), reason: reason.to_owned(), message, permanent, retry_at }
+    RefusedCreate { job: new.name.clone(), reason: reason.into(), message, permanent, retry_at }
 }
 
 /// The API server's own words decide which reason the user sees; an unknown one is a plain rejection.
@@ -108,7 +112,11 @@ fn classify(code: u16, message: &str) -> &'static str {
 ///
 /// # Errors
 /// A request that failed.
-pub(crate) async fn delete(object: &DatabaseBackup, decision: &Decision, context: &Context) -> Result<(), Error> {
+pub(crate) async fn delete(
+    object: &DatabaseBackup,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), Error> {
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     for OldJob { name, uid } in &decision.delete {
         let parameters = DeleteParams {
@@ -137,7 +145,10 @@ mod tests {
     fn refusals_have_their_own_reasons() {
         let quota = "jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1";
         assert_eq!(classify(403, quota), "QuotaExceeded");
-        assert_eq!(classify(403, "unable to create new content in namespace a because it is being terminated"), "NamespaceTerminating");
+        assert_eq!(
+            classify(403, "unable to create new content in namespace a because it is being terminated"),
+            "NamespaceTerminating"
+        );
         assert_eq!(classify(403, "User \"x\" cannot create resource"), "Forbidden");
         assert_eq!(classify(422, "Job.batch is invalid"), "JobRejected");
     }

@@ -4,6 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
+/// What the built-in plugins use. A test keeps the two together.
+pub(crate) const DEFAULT_IMAGES: &str =
+    "docker.io/library/postgres,docker.io/library/mariadb,docker.io/library/mysql,docker.io/library/mongo";
+
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version, about)]
@@ -20,9 +24,10 @@ pub(crate) struct Config {
     #[arg(long, env = "WATCH_NAMESPACE")]
     pub watch_namespace: Option<String>,
 
-    /// Images that `spec.image` may name, besides those of the loaded plugins: repositories such as
-    /// `registry.example.com/tools/dump`, or `registry.example.com/tools/*` for all below one. Separated by commas.
-    #[arg(long, env = "ALLOWED_IMAGES", value_delimiter = ',')]
+    /// Images that may run as client, those of plugins too: repositories (any tag) such as
+    /// `registry.example.com/tools/dump`, whole references, or `registry.example.com/tools/*` for all below one.
+    /// Separated by commas. Setting it replaces the default, which is what the built-in plugins use.
+    #[arg(long, env = "ALLOWED_IMAGES", value_delimiter = ',', default_value = DEFAULT_IMAGES)]
     pub allowed_image: Vec<String>,
 
     /// Rewrites of image repositories for clusters with a mirror, as `docker.io/library=registry.example.com/hub`.

@@ -27,7 +27,11 @@ impl Readiness {
 ///
 /// # Errors
 /// The address cannot be bound.
-pub(crate) async fn serve(address: SocketAddr, ready: Readiness, metrics: Arc<Metrics>) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    address: SocketAddr,
+    ready: Readiness,
+    metrics: Arc<Metrics>,
+) -> std::io::Result<()> {
     let app = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz).with_state(ready))
@@ -43,7 +47,9 @@ async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn exposition(State(metrics): State<Arc<Metrics>>) -> Result<([(&'static str, &'static str); 1], String), StatusCode> {
+async fn exposition(
+    State(metrics): State<Arc<Metrics>>,
+) -> Result<([(&'static str, &'static str); 1], String), StatusCode> {
     let text = metrics.encode().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

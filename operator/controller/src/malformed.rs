@@ -23,8 +23,11 @@ use crate::{
 /// A request that failed.
 pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) -> Result<(), Error> {
     let kind = ApiResource::erase::<DatabaseBackup>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &watched.namespace().unwrap_or_default(), &kind);
-    let Some(found) = api.get_opt(&watched.name_any()).await.map_err(Error::on("get the malformed object"))? else {
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &watched.namespace().unwrap_or_default(), &kind);
+    let Some(found) =
+        api.get_opt(&watched.name_any()).await.map_err(Error::on("get the malformed object"))?
+    else {
         return Ok(());
     };
     let message = format!("the object cannot be read: {error}; correct it with kubectl edit");
@@ -45,7 +48,9 @@ pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) ->
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&found.name_any(), &parameters, &Patch::Apply(patch)).await.map_err(Error::on("write the status"))?;
+    api.patch_status(&found.name_any(), &parameters, &Patch::Apply(patch))
+        .await
+        .map_err(Error::on("write the status"))?;
     let event = Event { warning: true, reason: "MalformedObject".into(), message };
     report::publish(watched, &event, context).await;
     Ok(())

@@ -11,11 +11,7 @@ use dbbackup_core::{
     planning::Planning,
 };
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-use kube::{
-    Api, ResourceExt,
-    api::ListParams,
-    runtime::reflector::Store,
-};
+use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
 
 use crate::{context::Context, reconcile::Error};
 
@@ -30,7 +26,11 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// What `decide` is told.
-    pub(crate) fn with<'a>(&'a self, planning: &'a Planning, refused_create: Option<RefusedCreate>) -> Observed<'a> {
+    pub(crate) fn with<'a>(
+        &'a self,
+        planning: &'a Planning,
+        refused_create: Option<RefusedCreate>,
+    ) -> Observed<'a> {
         Observed { object: &self.object, jobs: self.jobs.clone(), planning, refused_create }
     }
 }

@@ -48,7 +48,11 @@ pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> R
     outcome
 }
 
-async fn refuse(watched: &Watched, invalid: &error_boundary::InvalidObject, context: &Context) -> Result<Action, Error> {
+async fn refuse(
+    watched: &Watched,
+    invalid: &error_boundary::InvalidObject,
+    context: &Context,
+) -> Result<Action, Error> {
     malformed::report(watched, &invalid.error, context).await?;
     context.metrics.pass("malformed");
     Ok(Action::await_change())

@@ -29,7 +29,11 @@ pub(crate) fn differs(object: &DatabaseBackup, decision: &Decision) -> bool {
 ///
 /// # Errors
 /// A request that failed.
-pub(crate) async fn status(object: &DatabaseBackup, decision: &Decision, context: &Context) -> Result<(), Error> {
+pub(crate) async fn status(
+    object: &DatabaseBackup,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), Error> {
     if !differs(object, decision) {
         return Ok(());
     }
@@ -39,9 +43,13 @@ pub(crate) async fn status(object: &DatabaseBackup, decision: &Decision, context
         "metadata": { "name": object.name_any(), "uid": object.uid() },
         "status": decision.status,
     });
-    let backups: Api<DatabaseBackup> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let backups: Api<DatabaseBackup> =
+        Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    backups.patch_status(&object.name_any(), &parameters, &Patch::Apply(patch)).await.map_err(Error::on("write the status"))?;
+    backups
+        .patch_status(&object.name_any(), &parameters, &Patch::Apply(patch))
+        .await
+        .map_err(Error::on("write the status"))?;
     Ok(())
 }
 

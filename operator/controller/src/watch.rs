@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use dbbackup_api::{APP_LABEL, DatabaseBackup, NAME_LABEL};
+use dbbackup_api::{APP_LABEL, NAME_LABEL};
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -98,7 +98,8 @@ async fn announce(context: Arc<Context>, ready: Readiness) {
 
 /// SIGTERM or SIGINT. A process that cannot listen for them is ended by the default action instead.
 async fn shutdown_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -43,15 +43,20 @@ pub struct Refused {
     pub message: String,
 }
 
-impl Planning {
+impl Refused {
     /// A refusal made of issues: the first one gives the reason, all are told.
-    pub fn refused(plugin: Option<PluginRef>, fallback: bool, issues: &[Issue]) -> Self {
+    pub fn by_issues(plugin: &PluginRef, fallback: bool, issues: &[Issue]) -> Self {
         let sentence = |issue: &Issue| format!("spec{}: {}", issue.path.replace('/', "."), issue.message);
-        let reason = issues.first().map_or_else(|| "Refused".to_owned(), |issue| issue.reason.clone());
-        let message = issues.iter().map(sentence).collect::<Vec<_>>().join("; ");
-        Self::Refused(Refused { plugin, fallback, reason, message })
+        Self {
+            plugin: Some(plugin.clone()),
+            fallback,
+            reason: issues.first().map_or_else(|| "Refused".to_owned(), |issue| issue.reason.clone()),
+            message: issues.iter().map(sentence).collect::<Vec<_>>().join("; "),
+        }
     }
+}
 
+impl Planning {
     /// Who was asked.
     pub fn plugin(&self) -> Option<&PluginRef> {
         match self {
