@@ -1,0 +1,245 @@
+//! What the shared servers hold, and a text that says what a server holds.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{
+    kubectl::until,
+    nasty_secret,
+    server::{Engine, Server},
+    store,
+};
+
+/// Databases whose name is what bites: connection strings, options, paths, quotes, expansion, controls.
+pub const HOSTILE_NAMES: [&str; 9] = [
+    "host=127.0.0.9 port=1 dbname=zz",
+    "--help",
+    "..",
+    "a/../b",
+    "new\nline",
+    "quote'\"s \\ back",
+    "$(POD_UID) `id` $HOME",
+    "\u{dc}n\u{ef} \u{4e16}\u{1f600}",
+    "postgresql://evil/zz?sslmode=disable",
+];
+
+const POSTGRES_ROLES: &str = include_str!("../data/postgres-roles.sql");
+const POSTGRES_SHOP: &str = include_str!("../data/postgres-shop.sql");
+const POSTGRES_SMALL: &str = include_str!("../data/postgres-small.sql");
+const POSTGRES_FINGERPRINT: &str = include_str!("../data/postgres-fingerprint.sql");
+const MYSQL_SHOP: &str = include_str!("../data/mysql-shop.sql");
+const MYSQL_SMALL: &str = include_str!("../data/mysql-small.sql");
+const MYSQL_FINGERPRINT: &str = include_str!("../data/mysql-fingerprint.sql");
+const MONGO: &str = include_str!("../data/mongo.jsonl");
+
+/// A role or account of the shared servers.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Its name.
+    pub username: String,
+    /// Its password.
+    pub password: String,
+}
+
+/// What a server holds, by database: equal texts for equal content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint(BTreeMap<String, String>);
+
+impl Fingerprint {
+    /// These databases of it.
+    ///
+    /// # Errors
+    /// Where one is not there.
+    pub fn only(&self, databases: &[&str]) -> Result<Self> {
+        let wanted = |name: &&String| databases.contains(&name.as_str());
+        let found: BTreeMap<_, _> = self
+            .0
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, text)| (name.clone(), text.clone()))
+            .collect();
+        ensure!(found.len() == databases.len(), "of {databases:?} there are {:?}", found.keys());
+        Ok(Self(found))
+    }
+
+    /// Makes sure that a restored server holds the same as this one.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn came_back(&self, restored: &Self) -> Result<()> {
+        let names = |of: &Self| of.0.keys().cloned().collect::<Vec<_>>();
+        ensure!(names(self) == names(restored), "of {:?} came back {:?}", names(self), names(restored));
+        for (name, text) in &self.0 {
+            let other = restored.0.get(name).map(String::as_str).unwrap_or_default();
+            // A comparison of nothing would prove nothing.
+            ensure!(!text.trim().is_empty(), "database {name:?} shows nothing to compare");
+            let (mut was, mut is) = (text.lines(), other.lines());
+            loop {
+                match (was.next(), is.next()) {
+                    (None, None) => break,
+                    (was, is) if was == is => {}
+                    (was, is) => bail!("database {name:?} did not come back.\nwas: {was:?}\nis:  {is:?}"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    /// The account that may read everything and nothing more.
+    pub fn backup_login(&self) -> Login {
+        let (username, password) = match self.engine() {
+            Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => {
+                ("r'\u{f4}\\le $(POD_UID) \"x\"", nasty_secret("postgres-backup"))
+            }
+            Engine::MariaDb | Engine::MySql => ("b'a\"c\\k $(u)", nasty_secret("mysql-backup")),
+            Engine::FerretDb | Engine::S3 => return self.admin_login(),
+        };
+        Login { username: username.into(), password }
+    }
+
+    /// The administrator.
+    pub fn admin_login(&self) -> Login {
+        let engine = self.engine();
+        Login { username: engine.admin().into(), password: engine.admin_password() }
+    }
+
+    /// What the server holds, as text: equal for equal content. Parts of it by database, the whole under no name.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn fingerprint(&self, owners: bool) -> Result<Fingerprint> {
+        let databases = match self.engine() {
+            Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => self
+                .databases()?
+                .into_iter()
+                .map(|name| {
+                    let sql = format!("\\set owners {owners}\n{POSTGRES_FINGERPRINT}");
+                    self.sql(&name, &sql).map(|text| (name, text))
+                })
+                .collect::<Result<_>>()?,
+            Engine::MariaDb | Engine::MySql => by_first_word(&self.sql("", MYSQL_FINGERPRINT)?),
+            Engine::FerretDb => {
+                by_first_word(&self.exec([self.client("mongoprobe"), vec!["dump".into()]].concat()).text()?)
+            }
+            Engine::S3 => BTreeMap::new(),
+        };
+        Ok(Fingerprint(databases))
+    }
+
+    /// Databases of a PostgreSQL server that can be connected to, without templates.
+    fn databases(&self) -> Result<Vec<String>> {
+        let sql = "select encode(datname::text::bytea, 'hex') from pg_database where datallowconn and not datistemplate";
+        let names = self.sql("postgres", sql)?;
+        Ok(names.lines().map(from_hex).collect())
+    }
+}
+
+fn from_hex(hex: &str) -> String {
+    let digits: Vec<u8> =
+        hex.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
+    let bytes = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Lines that begin with a database's name and a tab.
+fn by_first_word(text: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::<String, String>::new();
+    for line in text.lines() {
+        let (database, rest) = line.split_once('\t').unwrap_or((line, ""));
+        let place = all.entry(database.to_owned()).or_default();
+        place.push_str(rest);
+        place.push('\n');
+    }
+    all
+}
+
+/// What a server is filled with: another content means another server.
+pub(crate) fn source(engine: Engine) -> Vec<String> {
+    let texts: &[&str] = match engine {
+        Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => {
+            &[POSTGRES_ROLES, POSTGRES_SHOP, POSTGRES_SMALL]
+        }
+        Engine::MariaDb | Engine::MySql => &[MYSQL_SHOP, MYSQL_SMALL],
+        Engine::FerretDb => &[MONGO],
+        Engine::S3 => &[store::BUCKET],
+    };
+    let common = [nasty_secret(""), HOSTILE_NAMES.concat(), include_str!("seed.rs").to_owned()];
+    texts.iter().map(|&text| text.to_owned()).chain(common).collect()
+}
+
+/// Fills a new server.
+pub(crate) fn fill(server: &Server) -> Result<()> {
+    match server.engine() {
+        Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => fill_postgres(server),
+        Engine::MariaDb | Engine::MySql => fill_mysql(server),
+        Engine::FerretDb => fill_mongo(server),
+        Engine::S3 => store::s3(server, &["mb", store::BUCKET]).map(drop),
+    }
+}
+
+fn fill_postgres(server: &Server) -> Result<()> {
+    let set = |name: &str, value: &str| format!("\\set {name} '{}'\n", escaped(value));
+    let passwords = set("backup_password", &server.backup_login().password)
+        + &set("powerless_password", &nasty_secret("powerless"));
+    server.sql("postgres", &format!("{passwords}{POSTGRES_ROLES}"))?;
+    let names = ["shop", "empty"].into_iter().chain(HOSTILE_NAMES);
+    let create: String =
+        names.map(|name| format!("create database \"{}\";\n", name.replace('"', "\"\""))).collect();
+    server.sql("postgres", &create)?;
+    server.sql("shop", POSTGRES_SHOP)?;
+    HOSTILE_NAMES.iter().try_for_each(|name| server.sql(name, POSTGRES_SMALL).map(drop))
+}
+
+/// Between quotes of psql's `\set`.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// Databases of MySQL cannot be called `..` or end with a blank; a slash is fine.
+fn fill_mysql(server: &Server) -> Result<()> {
+    let login = server.backup_login();
+    let string = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let account = |name: &str| format!("{}@'%'", string(name));
+    let mut sql = format!(
+        "create user {me} identified by {};\n\
+         grant select, show view, trigger, event, lock tables, process on *.* to {me};\n",
+        string(&login.password),
+        me = account(&login.username)
+    );
+    if server.engine() == Engine::MySql {
+        sql += &format!("grant show_routine on *.* to {};\n", account(&login.username));
+    }
+    for (name, grants) in
+        [("no_trigger", "select, show view, event"), ("no_routine", "select, show view, trigger, event")]
+    {
+        sql += &format!(
+            "create user {me} identified by {};\ngrant {grants} on shop.* to {me};\n",
+            string(&nasty_secret(name)),
+            me = account(name)
+        );
+    }
+    for name in ["shop", "empty"].into_iter().chain(HOSTILE_NAMES) {
+        let quoted = format!("`{}`", name.replace('`', "``"));
+        sql += &format!("create database {quoted};\nuse {quoted};\n");
+        sql += match name {
+            "shop" => MYSQL_SHOP,
+            "empty" => "",
+            _ => MYSQL_SMALL,
+        };
+    }
+    server.sql("", &sql).map(drop)
+}
+
+fn fill_mongo(server: &Server) -> Result<()> {
+    for (database, collection) in
+        [("shop", "orders"), ("shop", "a b $x"), ("q'\u{e4}", "things"), ("--help", "x")]
+    {
+        let insert = ["insert", database, collection].map(str::to_owned).to_vec();
+        server.exec([server.client("mongoprobe"), insert].concat()).input(MONGO).text()?;
+    }
+    // What was written can be read.
+    until("documents", || Ok(server.fingerprint(false)?.only(&["shop"]).ok())).map(drop)
+}

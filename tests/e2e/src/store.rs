@@ -1,0 +1,164 @@
+//! What is in a store, seen from outside the operator.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    kubectl::kubectl,
+    server::{Engine, Server},
+    world::World,
+};
+
+/// Bucket of all tests. Their namespaces keep them apart.
+pub(crate) const BUCKET: &str = "e2e-backups";
+
+/// A place for backups.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// A bucket.
+    S3 {
+        /// Where it is.
+        server: Server,
+        /// The test's namespace, under which its backups are.
+        namespace: String,
+    },
+    /// A claim.
+    Claim {
+        /// The test's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Store {
+    pub(crate) fn s3(server: &Server, namespace: &str) -> Self {
+        Self::S3 { server: server.clone(), namespace: namespace.to_owned() }
+    }
+
+    /// A pod looks into the claim.
+    pub(crate) fn claim(world: &World, name: &str) -> Result<Self> {
+        let pod = inspector(name);
+        world.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod},
+            "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": false,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"}
+                },
+                "containers": [{
+                    "name": "inspect", "image": "db-backup.test/busybox:1", "imagePullPolicy": "Never",
+                    "command": ["sleep", "3600"],
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": [{"name": "claim", "mountPath": "/claim"}]
+                }],
+                "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": name}}]
+            }
+        }))?;
+        let pod = format!("pod/{pod}");
+        world.kubectl(["wait", &pod, "--for=condition=Ready", "--timeout=120s"]).text()?;
+        Ok(Self::Claim { namespace: world.namespace().to_owned(), name: name.to_owned() })
+    }
+
+    /// `spec.storageDestination` for it.
+    pub fn destination(&self) -> Value {
+        match self {
+            Self::S3 { server, .. } => json!({
+                "type": "s3", "bucket": BUCKET, "path": "some/folder",
+                "endpoint": format!("http://{}:7070", server.host()), "secretName": "store"
+            }),
+            Self::Claim { name, .. } => json!({"type": "pvc", "pvcName": name, "path": "some/folder"}),
+        }
+    }
+
+    /// Every file or object of the test's namespace, whatever its name, as keys.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub fn keys(&self) -> Result<Vec<String>> {
+        let listing = match self {
+            Self::S3 { server, namespace } => {
+                s3(server, &["ls", BUCKET, &format!("some/folder/{namespace}/")])?
+            }
+            // Whatever lies on a claim is the test's; mkfs made lost+found.
+            Self::Claim { namespace, name } => {
+                let find = "cd /claim && find . -type f ! -path './lost+found*' | sed 's,^[.]/,,'";
+                exec(namespace, name, &["sh", "-c", find]).text()?
+            }
+        };
+        Ok(listing.lines().map(str::to_owned).collect())
+    }
+
+    /// Multipart uploads that nobody completed or aborted.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub fn unfinished(&self) -> Result<Vec<String>> {
+        match self {
+            Self::S3 { server, namespace } => {
+                let uploads = s3(server, &["uploads", BUCKET, &format!("some/folder/{namespace}/")])?;
+                Ok(uploads.lines().map(str::to_owned).collect())
+            }
+            Self::Claim { .. } => Ok(vec![]),
+        }
+    }
+
+    /// Makes sure that the test's namespace has left nothing: no manifest, no part, no unfinished upload.
+    ///
+    /// # Errors
+    /// What is there.
+    pub fn holds_nothing(&self) -> Result<()> {
+        let (keys, uploads) = (self.keys()?, self.unfinished()?);
+        ensure!(keys.is_empty(), "the store holds {keys:?}");
+        ensure!(uploads.is_empty(), "the store holds unfinished uploads {uploads:?}");
+        Ok(())
+    }
+
+    /// Fetches everything under a prefix into a folder, as the first step of restoring by hand says.
+    pub(crate) fn fetch(&self, prefix: &str, into: &Path) -> Result<()> {
+        for key in self.keys()?.iter().filter(|key| key.starts_with(prefix)) {
+            let relative = key.strip_prefix(prefix).unwrap_or(key).trim_start_matches('/');
+            let file = into.join(relative);
+            fs::create_dir_all(file.parent().unwrap_or(into))?;
+            fs::write(&file, self.read(key)?)
+                .with_context(|| format!("{} cannot be written", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// One object.
+    ///
+    /// # Errors
+    /// Where it is not there.
+    pub fn read(&self, key: &str) -> Result<Vec<u8>> {
+        match self {
+            Self::S3 { server, .. } => server
+                .exec([server.client("s3probe"), vec!["get".into(), BUCKET.into(), key.into()]].concat())
+                .bytes(),
+            Self::Claim { namespace, name } => {
+                exec(namespace, name, &["cat", &format!("/claim/{key}")]).bytes()
+            }
+        }
+    }
+}
+
+/// Name of the pod that looks into a claim.
+fn inspector(claim: &str) -> String {
+    format!("inspect-{claim}")
+}
+
+fn exec(namespace: &str, claim: &str, command: &[&str]) -> crate::kubectl::Call {
+    let pod = inspector(claim);
+    kubectl(["exec", "-n", namespace, &pod, "--"].iter().chain(command).copied())
+}
+
+/// Runs `s3probe` beside the server.
+pub(crate) fn s3(server: &Server, args: &[&str]) -> Result<String> {
+    debug_assert_eq!(server.engine(), Engine::S3);
+    let args = args.iter().map(|&arg| arg.to_owned()).collect();
+    server.exec([server.client("s3probe"), args].concat()).text()
+}

@@ -1,0 +1,6 @@
+//! A `DatabaseBackup` becomes a verified dump in storage, or a sentence that says why not: on a real cluster, with
+//! real servers. `make e2e` installs the operator and runs them.
+#![allow(missing_docs, reason = "a test's name says what it is about")]
+#![allow(unreachable_pub, reason = "modules of one binary")]
+
+mod postgres;
