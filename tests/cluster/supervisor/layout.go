@@ -22,6 +22,7 @@ const (
 // Everything the kernel knows by a machine-wide name. One machine can hold one cluster: addresses are fixed.
 const (
 	bridge     = "dbbackup0"
+	bridgeMAC  = "0a:58:c6:12:00:01" // locally administered; the last four bytes are the node's address
 	nftTable   = "dbbackup-cluster"
 	cgroupName = "dbbackup-cluster"
 	cniNetwork = "dbbackup"

@@ -61,7 +61,9 @@ func createNetwork(s state) error {
 		return err
 	}
 	for _, args := range [][]string{
-		{"link", "add", bridge, "type", "bridge"},
+		// With an address of its own: a bridge without one takes the lowest of its ports' and so changes it as pods
+		// come and go, and for half a minute the other pods would send to an address that nobody has.
+		{"link", "add", bridge, "address", bridgeMAC, "type", "bridge"},
 		{"addr", "add", nodeIP + "/24", "dev", bridge},
 		{"link", "set", bridge, "up"},
 		// The node itself calls Services too (the apiserver its webhooks). kube-proxy rewrites such packets after
