@@ -218,6 +218,8 @@ mod tests {
     #[case::no_credentials(json!({"host": "db"}), "/connection/credentials", "CredentialsMissing")]
     #[case::unknown(json!({"host": "db", "credentials": {"secretName": "s", "keys": {"a/b~": "k"}}}), "/connection/credentials/keys/a~1b~0", "BindingUnknown")]
     #[case::bad_key(json!({"host": "db", "credentials": {"secretName": "s", "keys": {"password": "../x"}}}), "/connection/credentials/keys/password", "SecretKeyInvalid")]
+    #[case::hidden_key(json!({"host": "db", "credentials": {"secretName": "s", "keys": {"password": "..x"}}}), "/connection/credentials/keys/password", "SecretKeyInvalid")]
+    #[case::key_with_space(json!({"host": "db", "credentials": {"secretName": "s", "keys": {"password": "a b"}}}), "/connection/credentials/keys/password", "SecretKeyInvalid")]
     #[case::bad_name(json!({"host": "db", "credentials": {"secretName": "S$"}}), "/connection/credentials/secretName", "NameInvalid")]
     fn wrong_credentials(#[case] connection: Value, #[case] pointer: &str, #[case] reason: &str) {
         let issues = prepared(connection).unwrap_err();
