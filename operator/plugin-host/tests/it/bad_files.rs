@@ -110,10 +110,11 @@ fn interfaces_of_another_shape_are_found_at_load_time() {
     let LoadError::WrongShape { interface, why } = &error else { panic!("{error}") };
     assert_eq!(interface, "descriptor");
     assert!(why.contains("type mismatch"), "{why}");
-    let error =
-        load_text(r#"(component (import "db-backup:plugin/host@0.1.0" (instance (export "log" (func)))))"#)
-            .unwrap_err();
-    assert!(matches!(error, LoadError::MissingExport(_)), "{error}");
+    // One field of a record of the second interface has another name.
+    let error = load(&patched(&[("minimum-bytes", "maximum-bytes")])).unwrap_err();
+    let LoadError::WrongShape { interface, why } = &error else { panic!("{error}") };
+    assert_eq!(interface, "backup");
+    assert!(why.contains("maximum-bytes"), "{why}");
     let log = r#"(import "db-backup:plugin/host@0.1.0" (instance (export "log" (func))))"#;
     let error = load_text(&wrong_shape("", log)).unwrap_err();
     assert!(matches!(error, LoadError::WrongShape { .. }), "{error}");
