@@ -138,11 +138,14 @@ impl Client {
 }
 
 fn lost(error: &WireError) -> Failure {
-    Failure::new(
-        Reason::ClientLost,
-        format!(
+    let message = match error {
+        WireError::Closed | WireError::Broken(_) => format!(
             "the client container went away before the dump was complete ({error}): it was killed, perhaps out of \
              memory, see the pod's status"
         ),
-    )
+        WireError::TooLong(_) | WireError::UnknownType(_) | WireError::Malformed(_) => {
+            format!("the client container said what is no answer ({error}): is its image what it should be?")
+        }
+    };
+    Failure::new(Reason::ClientLost, message)
 }

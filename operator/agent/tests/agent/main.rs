@@ -5,5 +5,6 @@
 mod failing;
 mod finding;
 mod fixture;
+mod hostile;
 mod stopping;
 mod storing;
