@@ -2,6 +2,10 @@
 //! to.
 
 mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use db_backup_plugin_sdk::{
     BackupPlan, Binding, Description, Issues, Output, Part, Plugin, Process, Refusal, Request, both, pointer,
@@ -68,7 +72,10 @@ fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
     issues.refuse_any()?;
     let mut argv = settings.argv.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
     let mut process = Process::new(argv.next().unwrap_or_default()).args(argv);
-    for (name, value) in server_env(request).into_iter().chain(settings.env.clone()) {
+    let mut env = server_env(request);
+    env.retain(|name, _| !settings.secret_env.contains_key(name));
+    env.extend(settings.env.clone());
+    for (name, value) in env {
         process = process.env(name, value);
     }
     for (name, binding) in &settings.secret_env {
@@ -78,8 +85,8 @@ fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
 }
 
 /// `DB_HOST`, `DB_PORT` and `DB_NAME` as far as they are known.
-fn server_env(request: &Request) -> Vec<(String, String)> {
-    let Some(connection) = &request.connection else { return Vec::new() };
+fn server_env(request: &Request) -> BTreeMap<String, String> {
+    let Some(connection) = &request.connection else { return BTreeMap::new() };
     let known = [
         ("DB_HOST", Some(connection.host.clone())),
         ("DB_PORT", connection.port.map(|port| port.to_string())),

@@ -1,6 +1,8 @@
 //! MongoDB by `mongodump --archive`: the whole server in one archive, or one for each named database.
 
 mod settings;
+#[cfg(test)]
+mod tests;
 mod uri;
 
 use db_backup_plugin_sdk::{
@@ -21,6 +23,12 @@ const MAGIC: [u8; 4] = [0x6d, 0xe2, 0x99, 0x81];
 
 /// Ends the archive, and every block in it: a dump that was killed may have it as well.
 const TERMINATOR: [u8; 4] = [0xff; 4];
+
+/// Without `--stopOnError` documents that exist already are skipped and the exit code is 0.
+const RESTORE: &str = r#"mongorestore --archive --stopOnError --uri="$TARGET_URI""#;
+
+/// Brings all collections to the instant at which the dump ended.
+const RESTORE_WITH_OPLOG: &str = r#"mongorestore --archive --stopOnError --oplogReplay --uri="$TARGET_URI""#;
 
 /// The plugin.
 #[derive(Debug)]
@@ -48,9 +56,11 @@ impl Plugin for MongoDb {
             .file(CONFIG, config);
         let plan = BackupPlan::new().image("8");
         if named.is_empty() {
-            let oplog = settings.oplog.then_some("--oplog");
-            // Any server has at least its own collections, so a dump of nothing is a dump that went wrong.
-            return Ok(plan.part(archive("server", mongodump.args(oplog)).stderr_required("done dumping ")));
+            let (oplog, restore) =
+                if settings.oplog { (Some("--oplog"), RESTORE_WITH_OPLOG) } else { (None, RESTORE) };
+            // A server has at least collections of its own, so a dump of nothing went wrong.
+            let part = archive("server", mongodump.args(oplog)).stderr_required("done dumping ");
+            return Ok(plan.part(part.restore_command(restore)));
         }
         // A database that does not exist gives an archive like any other: only the tool's words tell.
         Ok(named.iter().enumerate().fold(plan, |plan, (index, name)| {
@@ -65,7 +75,7 @@ fn archive(name: &str, process: Process) -> Part {
     Part::new(name, "archive", "application/vnd.mongodb.archive", process)
         .header(MAGIC)
         .tail(TERMINATOR, 4)
-        .restore_command("mongorestore --archive --stopOnError --uri=\"$TARGET_URI\"")
+        .restore_command(RESTORE)
 }
 
 /// Names of databases do not make names of parts: the number makes them unique, the letters readable.

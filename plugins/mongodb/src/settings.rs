@@ -9,11 +9,33 @@ use serde::Deserialize;
 pub struct Settings {
     pub(crate) databases: Vec<Text>,
     pub(crate) auth_source: Option<Text>,
+    pub(crate) auth_mechanism: Option<AuthMechanism>,
     pub(crate) replica_set: Option<Text>,
     pub(crate) read_preference: Option<ReadPreference>,
     pub(crate) direct_connection: bool,
     pub(crate) srv: bool,
     pub(crate) oplog: bool,
+}
+
+/// How user and password are proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) enum AuthMechanism {
+    #[serde(rename = "SCRAM-SHA-1")]
+    ScramSha1,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "PLAIN")]
+    Plain,
+}
+
+impl AuthMechanism {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ScramSha1 => "SCRAM-SHA-1",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+        }
+    }
 }
 
 /// Which members of a replica set may be read.
@@ -55,6 +77,16 @@ impl Settings {
                 self.oplog && self.replica_set.is_none(),
                 "/settings/oplog",
                 "only replica sets have an oplog; name yours in settings.replicaSet",
+            ),
+            (
+                self.auth_source.is_some() && !request.has_binding("username"),
+                "/settings/authSource",
+                "there is no user to look for; map username and password in connection.credentials, or leave it out",
+            ),
+            (
+                self.auth_mechanism.is_some() && !request.has_binding("username"),
+                "/settings/authMechanism",
+                "there is no user to prove; map username and password in connection.credentials, or leave it out",
             ),
             (
                 self.direct_connection && self.srv,

@@ -30,7 +30,7 @@ pub(crate) fn config(request: &Request, settings: &Settings) -> Result<Value, Re
             .secret(secret("password").percent())
             .text("@");
     }
-    let options = options(connection, settings, with_login)
+    let options = options(connection, settings)
         .into_iter()
         .map(|(name, value)| format!("{name}={}", percent(&value)))
         .collect::<Vec<_>>();
@@ -46,7 +46,7 @@ fn login(request: &Request) -> Result<bool, Refusal> {
     Ok(false)
 }
 
-fn options(connection: &Connection, settings: &Settings, with_login: bool) -> Vec<(&'static str, String)> {
+fn options(connection: &Connection, settings: &Settings) -> Vec<(&'static str, String)> {
     let tls = &connection.tls;
     let files = [
         (
@@ -56,9 +56,9 @@ fn options(connection: &Connection, settings: &Settings, with_login: bool) -> Ve
         ("tlsCertificateFile", tls.certificate_file.as_ref()),
         ("tlsPrivateKeyFile", tls.key_file.as_ref()),
     ];
-    let auth_source = settings.auth_source.as_deref().unwrap_or("admin");
     let all = [
-        with_login.then(|| ("authSource", auth_source.to_owned())),
+        settings.auth_source.as_deref().map(|name| ("authSource", name.to_owned())),
+        settings.auth_mechanism.map(|mechanism| ("authMechanism", mechanism.as_str().to_owned())),
         settings.replica_set.as_deref().map(|name| ("replicaSet", name.to_owned())),
         settings.read_preference.map(|preference| ("readPreference", preference.as_str().to_owned())),
         settings.direct_connection.then(|| ("directConnection", "true".to_owned())),

@@ -81,21 +81,24 @@ impl Client {
         )
     }
 
-    /// Whether routines come with their source. The server has some of its own, on which it can be tried.
+    /// Whether routines come with their source.
     fn sees_routines(&self) -> Check {
         let (sql, grant) = match self.flavor {
             Flavor::MySql => (
-                "select count(*) from information_schema.routines \
-                 where routine_schema = 'sys' and routine_definition is not null",
+                format!(
+                    "select count(*) from information_schema.user_privileges \
+                     where grantee = {ME} and privilege_type in ('SELECT', 'SHOW_ROUTINE')"
+                ),
                 "GRANT SHOW_ROUTINE ON *.*",
             ),
             Flavor::MariaDb => (
                 "select count(*) from information_schema.columns where table_schema = 'mysql' \
-                 and table_name = 'proc' and column_name = 'body' and find_in_set('select', privileges)",
+                 and table_name = 'proc' and find_in_set('select', privileges)"
+                    .to_owned(),
                 "GRANT SELECT ON mysql.proc",
             ),
         };
-        Check::new("routines", self.query(None, sql), Expectation::StdoutAtLeast(1)).or_fail_with(
+        Check::new("routines", self.query(None, &sql), Expectation::StdoutAtLeast(1)).or_fail_with(
             "GrantMissing",
             format!(
                 "the account cannot read stored procedures and functions: without an error the dump would lack them. \

@@ -7,6 +7,8 @@ mod client;
 mod dump;
 mod grants;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use db_backup_plugin_sdk::{BackupPlan, Binding, Description, Image, Plugin, Refusal, Request, Separator};
 

@@ -3,6 +3,8 @@
 
 mod dump;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use db_backup_plugin_sdk::{BackupPlan, Binding, Description, Image, Plugin, Refusal, Request, Separator};
 

@@ -7,8 +7,7 @@ use crate::{BackupPlan, Description, Issue, Level, Refusal, Request, settings};
 /// Knows one kind of database. Both functions are pure: the same question gets the same bytes.
 pub trait Plugin {
     /// `spec.settings`. Derive `Deserialize` with `#[serde(deny_unknown_fields)]`, so that a mistyped setting is
-    /// refused and not ignored; a plugin without settings takes [`serde::de::IgnoredAny`]'s stricter cousin, an
-    /// empty struct with that attribute.
+    /// refused and not ignored; a plugin without settings takes an empty struct with that attribute.
     type Settings: DeserializeOwned;
 
     /// Who the plugin is.

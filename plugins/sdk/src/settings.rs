@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
+use serde_json::{Map, Value as Json};
 use serde_path_to_error::Segment;
 
 use crate::{Issue, Refusal, pointer};
@@ -12,8 +13,10 @@ use crate::{Issue, Refusal, pointer};
 /// # Errors
 /// Reason `SettingInvalid`, at the value that does not fit.
 pub(crate) fn parse<S: DeserializeOwned>(json: &str) -> Result<S, Refusal> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let settings = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    // Serde would take a list for a struct as well.
+    let object = serde_json::from_str::<Map<String, Json>>(json)
+        .map_err(|error| refuse("/settings".to_owned(), &without_position(&error)))?;
+    serde_path_to_error::deserialize(Json::Object(object)).map_err(|error| {
         let segments = error.path().iter().filter_map(|segment| match segment {
             Segment::Seq { index } => Some(index.to_string()),
             Segment::Map { key } => Some(key.clone()),
@@ -22,9 +25,7 @@ pub(crate) fn parse<S: DeserializeOwned>(json: &str) -> Result<S, Refusal> {
         });
         let path = pointer(["settings".to_owned()].into_iter().chain(segments));
         refuse(path, &without_position(error.inner()))
-    })?;
-    deserializer.end().map_err(|error| refuse("/settings".to_owned(), &error.to_string()))?;
-    Ok(settings)
+    })
 }
 
 fn refuse(path: String, cause: &str) -> Refusal {

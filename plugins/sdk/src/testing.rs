@@ -119,6 +119,28 @@ fn parses<P: Plugin>(settings: &Json) -> Result<P::Settings, serde_json::Error> 
     serde_json::from_value(settings.clone())
 }
 
+/// Every property of the settings schema changes the plan: each has a sample here, that is settings with which the
+/// plan differs from what the same request without that property gives.
+///
+/// # Panics
+/// Where one has no sample or changes nothing.
+pub fn assert_settings_matter<P: Plugin>(request: &Request, samples: &[Json]) {
+    let schema: Json = serde_json::from_str(&P::describe().settings_schema).unwrap_or_default();
+    let none = Map::new();
+    for name in schema.get("properties").and_then(Json::as_object).unwrap_or(&none).keys() {
+        let matters =
+            samples.iter().filter_map(Json::as_object).filter(|sample| sample.contains_key(name)).any(
+                |sample| {
+                    let mut without = sample.clone();
+                    without.remove(name);
+                    let with = plan::<P>(&request.clone().with_settings(&Json::Object(sample.clone())));
+                    with.is_ok() && with != plan::<P>(&request.clone().with_settings(&Json::Object(without)))
+                },
+            );
+        assert!(matters, "{name} changes nothing in {samples:?}");
+    }
+}
+
 /// The plan, asked for twice.
 ///
 /// # Panics
