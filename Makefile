@@ -1,0 +1,80 @@
+# The habits of this project. `make` lists them.
+
+MUSL    := $(shell uname -m)-unknown-linux-musl
+TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CARGO   := cargo
+BINARIES := --release --locked --target $(MUSL) -p dbbackup-controller -p dbbackup-agent
+PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugin
+SHELL   := bash
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools build plugins image images test lint unit component e2e e2e-only demo cluster-up cluster-down crds \
+  check-generated clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  CLUSTER=existing   demo, test and e2e use what kubectl points at; images: REGISTRY=…, OPERATOR_IMAGE=…'
+	@echo '  CARGO_TARGET_DIR   where Rust compiles to; DBBACKUP_CACHE  tools and images (~/.cache/db-backup-operator)'
+
+demo: ## the main job, to look at: a real backup of a real database, restored and compared
+	@tests/demo/run
+
+test: ## everything: lint, unit, contract and end-to-end tests on a real Kubernetes; what CI runs
+	@tests/run
+
+lint: tools ## formatting, clippy, licences, crate walls, scripts, generated files
+	@tests/lint
+	@tests/lint go
+
+unit: plugins ## unit, property and contract tests; no cluster
+	$(CARGO) test --workspace --locked
+
+e2e: setup images ## end-to-end tests on the cluster; TEST=name for one of them
+	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up
+	@tests/load
+	@tests/operator/install
+	@$(MAKE) --no-print-directory e2e-only
+
+build: setup plugins ## operator, agent and plugins for this machine
+	$(CARGO) build --workspace --locked
+
+plugins: ## the plugins as WebAssembly components, in target/wasm32-wasip2/plugin
+	$(CARGO) build --locked --profile plugin --target wasm32-wasip2 $(PLUGINS)
+
+image: plugins ## the operator's image, target/image/operator.tar (OPERATOR_IMAGE names it)
+	$(CARGO) build $(BINARIES)
+	@deploy/images/build $(or $(OPERATOR_IMAGE),db-backup.test/operator:dev) $(TARGET)/$(MUSL)/release $(TARGET)/wasm32-wasip2/plugin \
+	  target/image/operator.tar
+
+images: image ## the operator's image and those of the tests' servers
+	@tests/images/build >/dev/null
+
+cluster-up: ## a real Kubernetes on this machine, or the one that runs already
+	@tests/cluster/up
+
+cluster-down: ## removes it without a trace
+	@tests/cluster/down
+
+crds: ## generates deploy/crds from operator/api
+	$(CARGO) run --quiet --locked -p dbbackup-api --example crds > target/crds.yaml && mv target/crds.yaml deploy/crds/databasebackups.yaml
+
+check-generated: ## fails if deploy/crds is not what operator/api says
+	@tests/lint generated
+
+setup: ## installs what is missing for building and for the demo
+	@tests/setup
+
+tools: setup ## installs what only the tests need: cargo-deny, cargo-component, shellcheck
+	@tests/setup tools
+
+clean: ## removes what was built; the cluster and the cache of images stay
+	$(CARGO) clean
+	rm -rf target/image target/logs
+
+# Not habits of their own: parts of `make test`.
+component:
+	tests/component
+
+e2e-only:
+	@. tests/lib/common.sh && $(CARGO) test --locked -p dbbackup-e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4

@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # used by those who source it
+# What the scripts of tests/ share: places, settings and messages. To be sourced.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cache=${DBBACKUP_CACHE:-$HOME/.cache/db-backup-operator}
+target=${CARGO_TARGET_DIR:-$root/target}
+logs=$root/target/logs
+operator_archive=$root/target/image/operator.tar
+tools=$cache/tools/bin
+
+# CLUSTER: `own` starts a Kubernetes on this machine; `existing` uses what kubectl points at, into which the images
+# must have been loaded, or from whose registry (REGISTRY, OPERATOR_IMAGE) it can pull them.
+export CLUSTER=${CLUSTER:-own}
+export REGISTRY=${REGISTRY:-db-backup.test}
+export OPERATOR_IMAGE=${OPERATOR_IMAGE:-$REGISTRY/operator:dev}
+PATH=$tools:$PATH
+
+say() { printf '%s\n' "$*"; }
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+case $CLUSTER in
+own)
+  export KUBECONFIG=${DBBACKUP_CLUSTER:-/var/lib/dbbackup-cluster}/kubeconfig
+  PATH=${DBBACKUP_CLUSTER:-/var/lib/dbbackup-cluster}/bin:$PATH
+  ;;
+existing) ;;
+*) die "CLUSTER is '$CLUSTER'; it must be 'own' (the default) or 'existing'" ;;
+esac
