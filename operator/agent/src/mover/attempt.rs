@@ -120,3 +120,43 @@ impl Attempt {
 fn not_begun() -> Failure {
     Failure::new(Reason::Internal, "no upload was begun")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::{ObjectStoreExt as _, memory::InMemory};
+
+    use super::*;
+
+    async fn upload(attempt: &mut Attempt, chunks: usize) {
+        let (to, from) = mpsc::channel(10);
+        for _ in 0..chunks {
+            to.send(vec![7; 1000]).await.unwrap();
+        }
+        drop(to);
+        let progress = Progress::default();
+        attempt.upload(from, &progress).await.unwrap();
+        assert_eq!(progress.totals().1, chunks as u64 * 1000);
+    }
+
+    #[tokio::test]
+    async fn what_was_stored_is_taken_back_and_nothing_else() {
+        let objects = Arc::new(InMemory::new());
+        let (neighbour, mine) = (Path::from("run/other/a"), Path::from("run/me/a"));
+        objects.put(&neighbour, "theirs".into()).await.unwrap();
+        let mut attempt = Attempt::new(Store::of_bucket(objects.clone()), Path::from("run/me"));
+        attempt.begin("a").await.unwrap();
+        upload(&mut attempt, 5).await;
+        assert!(objects.head(&mine).await.is_err(), "an object appears only when it is complete");
+        attempt.complete(5000).await.unwrap();
+        assert_eq!(objects.head(&mine).await.unwrap().size, 5000);
+        assert_eq!(attempt.begin("a").await.unwrap_err().reason, Reason::Internal, "the same name again");
+        attempt.begin("b").await.unwrap();
+        upload(&mut attempt, 1).await;
+
+        assert_eq!(attempt.discard().await, 0);
+        assert!(objects.head(&mine).await.is_err());
+        assert!(objects.head(&neighbour).await.is_ok());
+    }
+}

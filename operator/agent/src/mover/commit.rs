@@ -78,13 +78,21 @@ pub(crate) async fn commit(
     }
     let expected = reference(&path, &bytes);
     let created = store.create(&path, bytes).await;
-    // Whatever the store said, what can be read back is what counts.
     let found = find(store, run_prefix, run).await;
+    settle(created, found, Committed { manifest, reference: expected })
+}
+
+/// Whatever the store said to the write, what can be read back is what counts.
+fn settle(
+    created: Created,
+    found: Result<Option<Committed>, Failure>,
+    written: Committed,
+) -> Result<Commit, CommitError> {
     match (created, found) {
-        (_, Ok(Some(found))) if found.reference == expected => Ok(Commit::Ours(found)),
+        (_, Ok(Some(found))) if found.reference == written.reference => Ok(Commit::Ours(found)),
         (_, Ok(Some(found))) => Ok(Commit::Theirs(found)),
         // Keys that may write but not read: the store has confirmed it.
-        (Created::New, Ok(None)) => Ok(Commit::Ours(Committed { manifest, reference: expected })),
+        (Created::New, Ok(None)) => Ok(Commit::Ours(written)),
         (_, Err(failure)) if failure.reason == Reason::ManifestConflict => Err(CommitError::Absent(failure)),
         // A store that answered has refused; one that did not may still be carrying it out.
         (Created::Unknown(failure), Ok(None)) if failure.reason != Reason::StorageUnavailable => {
@@ -95,11 +103,58 @@ pub(crate) async fn commit(
         }
         (Created::Existed, Ok(None)) => Err(CommitError::Unknown(Failure::new(
             Reason::ManifestConflict,
-            format!("{path} in {} exists already and cannot be read", store.place()),
+            format!("{} exists already and cannot be read", written.reference.key),
         ))),
     }
 }
 
 fn reference(path: &Path, bytes: &[u8]) -> ManifestRef {
     ManifestRef { key: path.to_string(), sha256: hex(&Sha256::digest(bytes)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed(sha256: &str) -> Committed {
+        let manifest = serde_json::json!({
+            "version": 1, "namespace": "n", "name": "o", "uid": "u", "job": "j", "slot": "2026-11-24T02:30:00Z",
+            "trigger": "schedule", "databaseType": "x", "clientImage": "i", "parts": [], "restoreByHand": [],
+            "plugin": {"id": "p", "version": "1", "digest": "d"},
+            "startedAt": "2026-11-24T02:30:00Z", "finishedAt": "2026-11-24T02:30:00Z",
+        });
+        let reference = ManifestRef { key: "k".into(), sha256: sha256.into() };
+        Committed { manifest: serde_json::from_value(manifest).unwrap(), reference }
+    }
+
+    #[test]
+    fn parts_go_only_when_certainly_no_manifest_names_them() {
+        let failure = |reason| Failure::new(reason, "x");
+        let unknown = |reason| Created::Unknown(failure(reason));
+        let (unavailable, denied) = (Reason::StorageUnavailable, Reason::StorageDenied);
+        for (created, found, expected) in [
+            (Created::New, Ok(Some(committed("ours"))), "ours"),
+            (Created::New, Ok(None), "ours"),
+            (Created::New, Err(failure(unavailable)), "unknown"),
+            (Created::Existed, Ok(Some(committed("ours"))), "ours"),
+            (Created::Existed, Ok(Some(committed("other"))), "theirs"),
+            (Created::Existed, Err(failure(Reason::ManifestConflict)), "absent"),
+            (Created::Existed, Err(failure(unavailable)), "unknown"),
+            (Created::Existed, Ok(None), "unknown"),
+            (unknown(unavailable), Ok(Some(committed("ours"))), "ours"),
+            (unknown(unavailable), Ok(Some(committed("other"))), "theirs"),
+            (unknown(unavailable), Ok(None), "unknown"),
+            (unknown(unavailable), Err(failure(unavailable)), "unknown"),
+            (unknown(denied), Ok(None), "absent"),
+        ] {
+            let case = format!("{created:?}, {found:?}");
+            let settled = match settle(created, found, committed("ours")) {
+                Ok(Commit::Ours(_)) => "ours",
+                Ok(Commit::Theirs(_)) => "theirs",
+                Err(CommitError::Absent(_)) => "absent",
+                Err(CommitError::Unknown(_)) => "unknown",
+            };
+            assert_eq!(settled, expected, "{case}");
+        }
+    }
 }

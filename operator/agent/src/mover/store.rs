@@ -93,6 +93,13 @@ impl Store {
         }
     }
 
+    /// Any object store as a bucket.
+    #[cfg(test)]
+    pub(crate) fn of_bucket(objects: Arc<dyn ObjectStore>) -> Self {
+        let place = Place::Bucket { bucket: "b".into(), endpoint: "memory".into(), secret: None };
+        Self { objects, place, root: None }
+    }
+
     /// For messages.
     pub(crate) fn place(&self) -> &Place {
         &self.place
