@@ -123,9 +123,13 @@ fn not_begun() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{cell::Cell, sync::Arc, time::Duration};
 
-    use object_store::{ObjectStoreExt as _, memory::InMemory};
+    use object_store::{
+        ObjectStoreExt as _,
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
 
     use super::*;
 
@@ -158,5 +162,28 @@ mod tests {
         assert_eq!(attempt.discard().await, 0);
         assert!(objects.head(&mine).await.is_err());
         assert!(objects.head(&neighbour).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_slow_store_slows_the_dump_instead_of_filling_the_memory() {
+        let config =
+            ThrottleConfig { wait_put_per_call: Duration::from_secs(60), ..ThrottleConfig::default() };
+        let slow = Store::of_bucket(Arc::new(ThrottledStore::new(InMemory::new(), config)));
+        let mut attempt = Attempt::new(slow, Path::from("run/me"));
+        attempt.begin("a").await.unwrap();
+        let (to, from) = mpsc::channel(1);
+        let taken = Cell::new(0);
+        let dump = async {
+            while to.send(vec![7; 1000]).await.is_ok() {
+                taken.set(taken.get() + 1);
+            }
+        };
+        let progress = Progress::default();
+        tokio::select! {
+            () = dump => {}
+            result = attempt.upload(from, &progress) => panic!("{result:?}"),
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+        assert_eq!(taken.get(), 4, "two flying, one waiting for them, one in the channel");
     }
 }
