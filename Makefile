@@ -74,7 +74,7 @@ clean: ## removes what was built; the cluster and the cache of images stay
 
 # Not habits of their own: parts of `make test`.
 component:
-	tests/component
+	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test --locked -p dbbackup-plugin-host --test it builtin
 
 e2e-only:
 	@. tests/lib/common.sh && $(CARGO) test --locked -p dbbackup-e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
