@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_store_slows_the_dump_instead_of_filling_the_memory() {
         let config =
-            ThrottleConfig { wait_put_per_call: Duration::from_secs(60), ..ThrottleConfig::default() };
+            ThrottleConfig { wait_put_per_call: Duration::from_mins(1), ..ThrottleConfig::default() };
         let slow = Store::of_bucket(Arc::new(ThrottledStore::new(InMemory::new(), config)));
         let mut attempt = Attempt::new(slow, Path::from("run/me"));
         attempt.begin("a").await.unwrap();
