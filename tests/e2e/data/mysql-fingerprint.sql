@@ -11,15 +11,15 @@ SELECT table_schema, 'column', table_name, ordinal_position, column_name, column
   WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 3, 4;
 SELECT constraint_schema, 'constraint', table_name, constraint_name, constraint_type FROM information_schema.table_constraints
   WHERE constraint_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 3, 4;
-SELECT table_schema, 'view', table_name, MD5(view_definition), security_type, definer FROM information_schema.views
+SELECT table_schema, 'view', table_name, SHA2(view_definition, 256), security_type, definer FROM information_schema.views
   WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 3;
-SELECT trigger_schema, 'trigger', trigger_name, event_object_table, action_timing, MD5(action_statement), definer, sql_mode
+SELECT trigger_schema, 'trigger', trigger_name, event_object_table, action_timing, SHA2(action_statement, 256), definer, sql_mode
   FROM information_schema.triggers
   WHERE trigger_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 3;
-SELECT routine_schema, 'routine', routine_name, routine_type, dtd_identifier, MD5(routine_definition), definer, sql_mode
+SELECT routine_schema, 'routine', routine_name, routine_type, dtd_identifier, SHA2(routine_definition, 256), definer, sql_mode
   FROM information_schema.routines
   WHERE routine_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 3;
-SELECT event_schema, 'event', event_name, MD5(event_definition), status, starts, interval_value, interval_field
+SELECT event_schema, 'event', event_name, SHA2(event_definition, 256), status, starts, interval_value, interval_field
   FROM information_schema.events ORDER BY 1, 3;
 -- Every table's content, whatever they are called.
 SELECT CONCAT('CHECKSUM TABLE ', GROUP_CONCAT(

@@ -7,7 +7,7 @@ CREATE TABLE `cust'omers "x" \ $(POD_UID)` (
   name_length INT AS (CHAR_LENGTH(name)) STORED,
   upper_name VARCHAR(250) CHARACTER SET utf8mb4 AS (UPPER(name)) VIRTUAL,
   mood ENUM('sad', 'o''k', 'ha"ppy', '☃') CHARACTER SET utf8mb4,
-  flags SET('a', 'b,'),
+  flags SET('a', 'b'),
   photo LONGBLOB,
   hash BINARY(16),
   bits BIT(11),
@@ -21,12 +21,12 @@ CREATE TABLE `cust'omers "x" \ $(POD_UID)` (
 INSERT INTO `cust'omers "x" \ $(POD_UID)` (name, mood, flags, photo, hash, bits, document, price, ratio, at, stamp) VALUES
   ('', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
   ('\\N', 'sad', 'a', '', REPEAT('\0', 16), b'0', 'null', 0, 0, '1000-01-01 00:00:00', '1970-01-01 00:00:01'),
-  ('tab\there\nnewline\rreturn\0nul\Zsub', 'o''k', 'a,b', 0x00FF5C27220A0D1A, UNHEX(MD5('x')), b'11111111111', '{"k": "\\u0001\\"\\\\"}', -99999999999999999999.0123456789, 1e-300, '9999-12-31 23:59:59.999999', '2038-01-19 03:14:07'),
+  ('tab\there\nnewline\rreturn\0nul\Zsub', 'o''k', 'a,b', 0x00FF5C27220A0D1A, UNHEX(LEFT(SHA2('x', 256), 32)), b'11111111111', '{"k": "\\u0001\\"\\\\"}', -99999999999999999999.0123456789, 1e-300, '9999-12-31 23:59:59.999999', '2038-01-19 03:14:07'),
   ('$(POD_UID) `id` %s ''q'' "d" \\ ; -- ', 'ha"ppy', '', REPEAT(0x00, 100000), NULL, b'1', '[]', 0.0000000001, 0.1, NULL, NULL),
   ('Ünïcödé 世界 😀', '☃', NULL, NULL, NULL, NULL, '{"ä": [1, {"b": null}]}', NULL, -0.5, NULL, NULL);
 INSERT INTO `cust'omers "x" \ $(POD_UID)` (name, hash)
   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
-  SELECT CONCAT('customer ', a.i, '-', b.i), UNHEX(MD5(a.i * 1000 + b.i)) FROM n a JOIN (SELECT i FROM n WHERE i <= 5) b;
+  SELECT CONCAT('customer ', a.i, '-', b.i), UNHEX(LEFT(SHA2(a.i * 1000 + b.i, 256), 32)) FROM n a JOIN (SELECT i FROM n WHERE i <= 5) b;
 
 CREATE TABLE `orders; DROP TABLE x --` (
   id INT AUTO_INCREMENT PRIMARY KEY,
@@ -53,7 +53,7 @@ CREATE FUNCTION shout(what VARCHAR(100)) RETURNS VARCHAR(101) DETERMINISTIC
 BEGIN
   RETURN CONCAT(UPPER(what), '!');
 END //
-CREATE EVENT `tidy up` ON SCHEDULE EVERY 1 DAY STARTS '2090-01-01 00:00:00' DISABLE DO
+CREATE EVENT `tidy up` ON SCHEDULE EVERY 1 DAY STARTS '2037-01-01 00:00:00' DISABLE DO
 BEGIN
   DELETE FROM `empty` WHERE what = 'it''s "old" \\';
 END //

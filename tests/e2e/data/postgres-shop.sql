@@ -56,7 +56,7 @@ INSERT INTO no_columns DEFAULT VALUES;
 INSERT INTO no_columns DEFAULT VALUES;
 
 CREATE UNLOGGED TABLE scratch AS SELECT 1 AS one;
-CREATE SEQUENCE counter START 42 INCREMENT -7 MINVALUE -1000 CYCLE;
+CREATE SEQUENCE counter START 42 INCREMENT -7 MINVALUE -1000 MAXVALUE 50 CYCLE;
 SELECT nextval('counter'), nextval('counter');
 CREATE SEQUENCE untouched;
 
@@ -83,5 +83,5 @@ ALTER TABLE customers OWNER TO "own'er ""of"" $(POD_UID) ä\";
 -- pg_read_all_data does not cover large objects.
 SELECT lo_from_bytea(100001, decode(repeat('5c27', 100000), 'hex'));
 SELECT lo_from_bytea(100002, '');
-SELECT lo_from_bytea(100003, 'a large "object" with \0 in it');
+SELECT lo_from_bytea(100003, 'a large "object" with \\0 in it');
 GRANT SELECT ON LARGE OBJECT 100001, 100002, 100003 TO "r'ô\le $(POD_UID) ""x""";

@@ -16,13 +16,17 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// A spec without a store.
+    pub fn bare(database_type: &str) -> Self {
+        Self { value: Map::new(), store: None }
+            .set("schedule", json!("0 0 1 1 *"))
+            .set("databaseType", json!(database_type))
+    }
+
     /// A spec that never starts by itself while tests run, and whose failures are final at once.
     pub fn new(database_type: &str, store: &Store) -> Self {
-        let spec = Self { value: Map::new(), store: Some(store.clone()) };
-        spec.set("schedule", json!("0 0 1 1 *"))
-            .set("backoffLimit", json!(0))
-            .set("databaseType", json!(database_type))
-            .set("storageDestination", store.destination())
+        let bare = Self { store: Some(store.clone()), ..Self::bare(database_type) };
+        bare.set("backoffLimit", json!(0)).set("storageDestination", store.destination())
     }
 
     /// Of this server, with the keys `username` and `password` of the Secret `login`.
@@ -170,7 +174,12 @@ impl<'w> Backup<'w> {
     pub fn run_by_token(&self, token: &str) -> Result<Run<'_>> {
         let annotation = format!("db.example.io/run-now={token}");
         self.world.kubectl(["annotate", "--overwrite", "databasebackup", &self.name, &annotation]).text()?;
-        Ok(Run { backup: self, job: manual_job_name(&self.name, &self.uid, token) })
+        Ok(self.run_of(token))
+    }
+
+    /// The run that was asked for with this token.
+    pub fn run_of(&self, token: &str) -> Run<'_> {
+        Run { backup: self, job: manual_job_name(&self.name, &self.uid, token) }
     }
 
     /// Waits until the operator says that no run can start, and why.
@@ -304,6 +313,14 @@ impl Ended {
         present.sort();
         ensure!(expected == present, "the manifest names {expected:?}, the store holds {present:?}");
         Download::fetch(store, prefix, manifest)
+    }
+
+    /// Makes sure of a condition.
+    ///
+    /// # Errors
+    /// The condition as it is.
+    pub fn holds(&self, type_: &str, status: &str, reason: &str) -> Result<()> {
+        holds(&self.object, type_, status, reason)
     }
 
     /// It failed for this reason, every field that a user looks at says so in these words, and the store holds

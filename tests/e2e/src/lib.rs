@@ -16,7 +16,7 @@ mod world;
 
 pub use backup::{Backup, Ended, Run, Spec, manual_job_name};
 pub use kubectl::{Call, DEADLINE, kubectl, until};
-pub use restore::Download;
+pub use restore::{Download, untar};
 pub use seed::{Fingerprint, HOSTILE_NAMES, Login};
 pub use server::{Engine, Server};
 pub use servers::{SERVERS_NAMESPACE, shared};
@@ -26,7 +26,7 @@ pub use world::{OPERATOR_NAMESPACE, World, run};
 use sha2::{Digest, Sha256};
 
 /// SHA-256, as hexadecimal digits.
-pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -123,6 +123,27 @@ impl Download {
     }
 }
 
+/// What a tar archive holds, as lines of name, equal sign and content; links by their target.
+///
+/// # Errors
+/// Where `tar` finds that it is none.
+pub fn untar(archive: &[u8]) -> Result<String> {
+    let folder = Folder::make()?;
+    let (file, out) = (folder.0.join("archive.tar"), folder.0.join("out"));
+    fs::write(&file, archive)?;
+    fs::create_dir(&out)?;
+    let show = "tar -xf \"$1\" && find . ! -type d | sort | while IFS= read -r f; do \
+                if [ -L \"$f\" ]; then echo \"${f#./}->$(readlink \"$f\")\"; else echo \"${f#./}=$(cat \"$f\")\"; fi; done";
+    let output = Command::new("sh")
+        .args(["-c", show, "sh"])
+        .arg(&file)
+        .current_dir(&out)
+        .output()
+        .context("sh cannot be started")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// In the command that restores roles.
 const ROLES: &str = "| psql ";
 

@@ -20,7 +20,7 @@ pub const HOSTILE_NAMES: [&str; 9] = [
     "new\nline",
     "quote'\"s \\ back",
     "$(POD_UID) `id` $HOME",
-    "\u{dc}n\u{ef} \u{4e16}\u{1f600}",
+    "\u{dc}n\u{ef} \u{4e16}\u{2603}",
     "postgresql://evil/zz?sslmode=disable",
 ];
 
@@ -120,9 +120,9 @@ impl Server {
                     self.sql(&name, &sql).map(|text| (name, text))
                 })
                 .collect::<Result<_>>()?,
-            Engine::MariaDb | Engine::MySql => by_first_word(&self.sql("", MYSQL_FINGERPRINT)?),
+            Engine::MariaDb | Engine::MySql => by_database(&self.sql("", MYSQL_FINGERPRINT)?),
             Engine::FerretDb => {
-                by_first_word(&self.exec([self.client("mongoprobe"), vec!["dump".into()]].concat()).text()?)
+                by_database(&self.exec([self.client("mongoprobe"), vec!["dump".into()]].concat()).text()?)
             }
             Engine::S3 => BTreeMap::new(),
         };
@@ -131,7 +131,7 @@ impl Server {
 
     /// Databases of a PostgreSQL server that can be connected to, without templates.
     fn databases(&self) -> Result<Vec<String>> {
-        let sql = "select encode(datname::text::bytea, 'hex') from pg_database where datallowconn and not datistemplate";
+        let sql = "select encode(convert_to(datname, 'UTF8'), 'hex') from pg_database where datallowconn and not datistemplate";
         let names = self.sql("postgres", sql)?;
         Ok(names.lines().map(from_hex).collect())
     }
@@ -144,12 +144,19 @@ fn from_hex(hex: &str) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Lines that begin with a database's name and a tab.
-fn by_first_word(text: &str) -> BTreeMap<String, String> {
+/// Lines that begin with a database's name and a tab; or, once the databases are known, with the name of a table and
+/// a point between the two.
+fn by_database(text: &str) -> BTreeMap<String, String> {
     let mut all = BTreeMap::<String, String>::new();
     for line in text.lines() {
-        let (database, rest) = line.split_once('\t').unwrap_or((line, ""));
-        let place = all.entry(database.to_owned()).or_default();
+        let (first, rest) = line.split_once('\t').unwrap_or((line, ""));
+        let holds =
+            |name: &&String| first.strip_prefix(name.as_str()).is_some_and(|table| table.starts_with('.'));
+        let (database, rest) = match all.keys().filter(holds).max_by_key(|name| name.len()).cloned() {
+            Some(name) if !all.contains_key(first) => (name, line),
+            _ => (first.to_owned(), rest),
+        };
+        let place = all.entry(database).or_default();
         place.push_str(rest);
         place.push('\n');
     }
@@ -234,8 +241,7 @@ fn fill_mysql(server: &Server) -> Result<()> {
 }
 
 fn fill_mongo(server: &Server) -> Result<()> {
-    for (database, collection) in
-        [("shop", "orders"), ("shop", "a b $x"), ("q'\u{e4}", "things"), ("--help", "x")]
+    for (database, collection) in [("shop", "orders"), ("shop", "a.b-c_d"), ("-x", "things"), ("--help", "x")]
     {
         let insert = ["insert", database, collection].map(str::to_owned).to_vec();
         server.exec([server.client("mongoprobe"), insert].concat()).input(MONGO).text()?;

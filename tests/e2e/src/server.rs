@@ -67,8 +67,8 @@ impl Engine {
     pub fn admin_password(self) -> String {
         let password = nasty_secret(&format!("{}-admin", self.name()));
         match self {
-            // SCRAM's clients refuse control characters (SASLprep).
-            Self::FerretDb => password.chars().filter(|c| !c.is_control()).collect(),
+            // SCRAM's clients refuse control characters and what Unicode 3.2 did not know (SASLprep).
+            Self::FerretDb => password.chars().filter(|&c| !c.is_control() && c < '\u{1f600}').collect(),
             _ => password,
         }
     }
@@ -138,6 +138,7 @@ impl Server {
                 "--no-defaults".into(),
                 format!("--socket=/tmp/{}.sock", self.engine.name()),
                 "--user=root".into(),
+                "--default-character-set=utf8mb4".into(),
             ],
             Engine::S3 => vec![
                 env("S3_ENDPOINT", "http://127.0.0.1:7070"),

@@ -1,6 +1,17 @@
 //! A `DatabaseBackup` becomes a verified dump in storage, or a sentence that says why not: on a real cluster, with
 //! real servers. `make e2e` installs the operator and runs them.
 #![allow(missing_docs, reason = "a test's name says what it is about")]
-#![allow(unreachable_pub, reason = "modules of one binary")]
 
+mod admission;
+mod controller;
+mod databases;
+mod generic;
+mod images;
+mod interrupted;
+mod mongodb;
+mod mysql;
 mod postgres;
+mod posture;
+mod schedule;
+mod secrets;
+mod storage;

@@ -1,0 +1,202 @@
+//! The operator's promises: one Job for each run whatever happens, nothing written at rest, nothing lost.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use dbbackup_e2e::{OPERATOR_NAMESPACE, Spec, World, kubectl, manual_job_name, run, until};
+use serde_json::{Value, json};
+
+fn jobs(world: &World) -> Result<Vec<String>> {
+    Ok(world.kubectl(["get", "jobs", "--output", "name"]).text()?.lines().map(str::to_owned).collect())
+}
+
+/// At once, without a chance to finish anything.
+fn kill_the_operator() -> Result<()> {
+    let label = "app.kubernetes.io/name=db-backup-operator";
+    let kill = [
+        "delete",
+        "pods",
+        "-n",
+        OPERATOR_NAMESPACE,
+        "-l",
+        label,
+        "--force",
+        "--grace-period=0",
+        "--wait=false",
+    ];
+    kubectl(kill).text().map(drop)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn an_operator_that_is_killed_starts_no_run_twice_and_loses_none() -> Result<()> {
+    run("operator-killed", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let backup = world.backup("any", Spec::generic(&store, &["sh", "-c", "sleep 8; echo dump"]))?;
+        let asked = backup.run_now()?;
+        kill_the_operator()?;
+        asked.pod_with_running("client")?;
+        kill_the_operator()?;
+        let ended = asked.ended()?;
+        ended.succeeded()?;
+        let (jobs, runs) = (jobs(world)?, ended.object["status"]["recentRuns"].as_array().map(Vec::len));
+        ensure!(jobs.len() == 1 && runs == Some(1), "{jobs:?}, {runs:?} runs in status");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_token_starts_one_run() -> Result<()> {
+    run("token", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let backup = world.backup("any", Spec::generic(&store, &["echo", "dump"]))?;
+        let first = backup.run_by_token("one")?;
+        first.ended()?.succeeded()?;
+        // Its Job is gone, and so is the annotation: the token is still spent.
+        world.kubectl(["delete", "job", &first.job]).text()?;
+        world.kubectl(["annotate", "databasebackup", "any", "db.example.io/run-now-"]).text()?;
+        backup.run_by_token("one")?;
+        // A change of something else makes the operator look again.
+        world.kubectl(["label", "databasebackup", "any", "look=again"]).text()?;
+        let second = backup.run_by_token("two \"x\" $(POD_UID)\n")?.ended()?;
+        let runs: Vec<_> = second.object["status"]["recentRuns"].as_array().into_iter().flatten().collect();
+        ensure!(runs.len() == 2 && runs.iter().all(|run| run["result"] == "Succeeded"), "{runs:#?}");
+        ensure!(jobs(world)?.len() == 1, "{:?}", jobs(world)?);
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn old_jobs_go_and_their_backups_stay() -> Result<()> {
+    run("history", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let spec = Spec::generic(&store, &["echo", "dump"]).set("successfulJobsHistoryLimit", json!(1));
+        let backup = world.backup("any", spec)?;
+        let mut last = String::new();
+        for _ in 0..3 {
+            let asked = backup.run_now()?;
+            asked.ended()?.succeeded()?;
+            last.clone_from(&asked.job);
+        }
+        until("one Job left", || Ok((jobs(world)? == [format!("job.batch/{last}")]).then_some(())))?;
+        let manifests = store.keys()?.iter().filter(|key| key.ends_with("/manifest.json")).count();
+        ensure!(manifests == 3, "{:?}", store.keys()?);
+        let runs = backup.object()?["status"]["recentRuns"].as_array().map(Vec::len);
+        ensure!(runs == Some(3), "the runs of deleted Jobs are forgotten: {runs:?}");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_foreign_job_under_our_name_is_told_and_left_alone() -> Result<()> {
+    run("name-conflict", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let backup = world.backup("any", Spec::generic(&store, &["echo", "dump"]))?;
+        let job = manual_job_name("any", backup.uid(), "taken");
+        world.apply(&foreign_job(&job))?;
+        let uid = || -> Result<Value> {
+            Ok(world.kubectl(["get", "job", &job]).json()?["metadata"]["uid"].clone())
+        };
+        let before = uid()?;
+        backup.run_by_token("taken")?;
+        let record = backup.becomes("a word on the conflict", |object| {
+            let runs = object.pointer("/status/recentRuns").and_then(Value::as_array).into_iter().flatten();
+            Ok(runs.clone().find(|run| run["reason"] == "NameConflict").cloned())
+        })?;
+        ensure!(record["result"] == "Skipped", "{record:#}");
+        ensure!(record["message"].as_str().is_some_and(|message| message.contains(&job)), "{record:#}");
+        ensure!(uid()? == before, "the foreign Job was replaced");
+        let events = world.kubectl(["events", "--for=databasebackup/any"]).text()?;
+        ensure!(events.contains("NameConflict"), "{events}");
+        // It holds up nothing.
+        backup.run_now()?.ended()?.succeeded()?;
+        Ok(())
+    })
+}
+
+fn foreign_job(name: &str) -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {"suspend": true, "template": {"spec": {
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "c", "image": "db-backup.test/busybox:1", "command": ["true"],
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}
+            }]
+        }}}
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn with_the_object_go_its_jobs_and_not_its_backups() -> Result<()> {
+    run("deletion", |world| {
+        let store = world.s3()?;
+        let endless =
+            ["sh", "-c", "[ -e /tmp/never ] || echo dump; dd if=/dev/urandom bs=1M count=20; sleep 3600"];
+        let backup = world.backup("any", Spec::generic(&store, &["echo", "dump"]))?;
+        backup.run_now()?.ended()?.succeeded()?;
+        let kept = store.keys()?;
+        let spec = Spec::generic(&store, &endless).object("any").to_string();
+        world.kubectl(["apply", "--filename", "-"]).input(spec).text()?;
+        backup.run_now()?.pod_with_running("client")?;
+        world.kubectl(["delete", "databasebackup", "any", "--timeout=120s"]).text()?;
+        until("no Job and no pod", || {
+            let left = world.kubectl(["get", "jobs,pods", "--output", "name"]).text()?;
+            Ok(left.is_empty().then_some(()))
+        })?;
+        ensure!(store.keys()? == kept, "{kept:?} became {:?}", store.keys()?);
+        ensure!(store.unfinished()?.is_empty(), "{:?}", store.unfinished()?);
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn at_rest_nothing_is_written() -> Result<()> {
+    run("at-rest", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let refused = world.backup("refused", Spec::new("nothing", &store))?;
+        refused.is_refused("ArgvMissing", &[])?;
+        world.backup("any", Spec::generic(&store, &["echo", "dump"]))?.run_now()?.ended()?.succeeded()?;
+        let versions = || {
+            world
+                .kubectl(["get", "databasebackups", "--output=jsonpath={.items[*].metadata.resourceVersion}"])
+                .text()
+        };
+        // The last write of the run may be under way: from the first quiet second on, ten more.
+        let (mut before, mut since) = (versions()?, Instant::now());
+        let begin = Instant::now();
+        while since.elapsed() < Duration::from_secs(11) {
+            ensure!(begin.elapsed() < Duration::from_secs(40), "status is written again and again: {before}");
+            std::thread::sleep(Duration::from_secs(1));
+            let now = versions()?;
+            if now != before {
+                (before, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn an_object_that_the_api_server_would_not_run_is_told() -> Result<()> {
+    run("invalid-pod", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let spec = Spec::generic(&store, &["echo", "dump"])
+            .set("podTemplate", json!({"labels": {"not a label!": "x"}}));
+        let backup = world.backup("any", spec)?;
+        backup.run_now()?;
+        let object = backup.becomes("a word on the refused Job", |object| {
+            Ok((object["status"]["lastBackupStatus"] == "Error").then(|| object.clone()))
+        })?;
+        let why = object["status"]["failureReason"].as_str().unwrap_or_default().to_owned();
+        ensure!(why.contains("not a label!"), "{why}");
+        Ok(())
+    })
+}

@@ -1,0 +1,96 @@
+//! Servers that say no, or nothing.
+
+use anyhow::Result;
+use dbbackup_e2e::{Engine, Login, Spec, nasty_secret, run, shared};
+use serde_json::json;
+
+/// A failure that an account or an address causes. Its password stays out of every message (`run` looks for it).
+fn refused(
+    name: &str,
+    engine: Engine,
+    login: Option<Login>,
+    change: impl FnOnce(Spec) -> Spec,
+    (reason, words): (&str, &[&str]),
+) -> Result<()> {
+    run(name, |world| {
+        let (server, store) = (shared(engine)?, world.s3()?);
+        world.login(&login.unwrap_or_else(|| server.backup_login()))?;
+        let spec = match engine {
+            Engine::MariaDb => Spec::of(server, &store).settings(json!({"serverVersion": "10.11"})),
+            _ => Spec::of(server, &store),
+        };
+        world.backup("refused", change(spec))?.run_now()?.ended()?.failed(reason, words)
+    })
+}
+
+fn wrong(username: &str) -> Option<Login> {
+    Some(Login {
+        username: username.into(),
+        password: nasty_secret("wrong").replace(['\n', '\t', '\u{1f600}'], ""),
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_wrong_password_for_postgres() -> Result<()> {
+    let why = ("DumpFailed", &["password authentication failed"] as &[_]);
+    refused("pg-password", Engine::Postgres18, wrong("postgres"), |spec| spec, why)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_wrong_password_for_mysql() -> Result<()> {
+    refused("mysql-password", Engine::MySql, wrong("root"), |spec| spec, ("CheckFailed", &["access denied"]))
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_wrong_password_for_mariadb() -> Result<()> {
+    refused(
+        "mariadb-password",
+        Engine::MariaDb,
+        wrong("root"),
+        |spec| spec,
+        ("CheckFailed", &["access denied"]),
+    )
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_wrong_password_for_mongodb() -> Result<()> {
+    let why = ("DumpFailed", &["authentication"] as &[_]);
+    refused("mongo-password", Engine::FerretDb, wrong("admin"), |spec| spec, why)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_host_that_does_not_exist() -> Result<()> {
+    let elsewhere = |spec: Spec| spec.set("connection.host", json!("no-such-db.e2e-servers.svc"));
+    let why = ("DumpFailed", &["could not translate host name", "no-such-db"] as &[_]);
+    refused("pg-nowhere", Engine::Postgres18, None, elsewhere, why)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_port_at_which_nobody_listens() -> Result<()> {
+    // The address of the pod itself: a Service would drop the packet without an answer.
+    let elsewhere =
+        |spec: Spec| spec.set("connection.host", json!("127.0.0.1")).set("connection.port", json!(1));
+    let why = ("DumpFailed", &["connection refused"] as &[_]);
+    refused("mongo-nobody", Engine::FerretDb, None, elsewhere, why)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_role_that_may_not_read() -> Result<()> {
+    let login = Login { username: "powerless".into(), password: nasty_secret("powerless") };
+    let why = ("DumpFailed", &["permission denied"] as &[_]);
+    refused("pg-powerless", Engine::Postgres18, Some(login), |spec| spec.database("shop"), why)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_database_that_does_not_exist() -> Result<()> {
+    let why = ("ListingFailed", &["does not exist"] as &[_]);
+    refused("pg-typo", Engine::Postgres18, None, |spec| spec.database("shpo"), why)
+}

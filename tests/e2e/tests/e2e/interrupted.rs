@@ -1,0 +1,95 @@
+//! Runs that something ends half-way: none leaves anything that looks like a backup.
+
+use anyhow::Result;
+use dbbackup_e2e::{Backup, Engine, Spec, Store, World, run, until};
+use serde_json::json;
+
+/// Asks for the run that is interrupted.
+const TOKEN: &str = "half-way";
+
+/// Starts a dump that writes some parts of an upload and then never ends, and waits until bytes are in the store.
+fn half_way<'w>(world: &'w World, store: &Store, spec: Spec) -> Result<Backup<'w>> {
+    let backup = world.backup("any", spec)?;
+    backup.run_by_token(TOKEN)?;
+    until("an upload that has begun", || Ok((!store.unfinished()?.is_empty()).then_some(())))?;
+    Ok(backup)
+}
+
+fn endless(store: &Store) -> Spec {
+    Spec::generic(store, &["sh", "-c", "dd if=/dev/urandom bs=1M count=40 status=none; sleep 3600"])
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_dump_tool_that_is_killed() -> Result<()> {
+    run("killed-tool", |world| {
+        let (source, store) = (world.server(Engine::Postgres18)?, world.s3()?);
+        // Slow enough to be caught by compression, which holds pg_dump up.
+        let big = "create table big as select n, md5(n::text) || md5((n + 1)::text) as text from generate_series(1, 900000) n";
+        source.sql("postgres", big)?;
+        world.login(&source.admin_login())?;
+        let spec = Spec::of(&source, &store)
+            .database("postgres")
+            .set("compression", json!({"algorithm": "zstd", "level": 19}));
+        let backup = half_way(world, &store, spec)?;
+        let run = backup.run_of(TOKEN);
+        let pod = run.pod_with_running("client")?;
+        let kill = "for p in /proc/[0-9]*; do read -r name <$p/comm; [ \"$name\" != pg_dump ] || kill -9 ${p#/proc/}; done";
+        world.kubectl(["exec", &pod, "--container=client", "--", "sh", "-c", kill]).text()?;
+        run.ended()?.failed("DumpKilled", &["pg_dump", "signal 9"])
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_pod_that_is_deleted() -> Result<()> {
+    run("killed-pod", |world| {
+        let store = world.s3()?;
+        let backup = half_way(world, &store, endless(&store))?;
+        let run = backup.run_of(TOKEN);
+        let pod = run.pod_with_running("mover")?;
+        world.kubectl(["delete", "pod", &pod, "--wait=false"]).text()?;
+        run.ended()?.failed("Terminated", &[])
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_job_that_is_deleted() -> Result<()> {
+    run("killed-job", |world| {
+        let store = world.s3()?;
+        let backup = half_way(world, &store, endless(&store))?;
+        let run = backup.run_of(TOKEN);
+        world.kubectl(["delete", "job", &run.job, "--cascade=foreground"]).text()?;
+        run.ended()?.failed("Lost", &["vanished", "db.example.io/run-now"])
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_client_that_is_killed() -> Result<()> {
+    run("killed-client", |world| {
+        let store = world.s3()?;
+        let backup = half_way(world, &store, endless(&store))?;
+        let run = backup.run_of(TOKEN);
+        let pod = run.pod_with_running("client")?;
+        // The shim is the first process of its container, which the kernel protects: its children do not answer for it.
+        let kill = "kill -9 -1; kill -TERM 1";
+        let _ = world.kubectl(["exec", &pod, "--container=client", "--", "sh", "-c", kill]).text();
+        let ended = run.ended()?;
+        store.holds_nothing()?;
+        anyhow::ensure!(ended.record["result"] == "Failed", "{:#}", ended.record);
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_run_that_takes_too_long() -> Result<()> {
+    run("killed-late", |world| {
+        let store = world.s3()?;
+        let spec = endless(&store).set("activeDeadlineSeconds", json!(60));
+        let backup = half_way(world, &store, spec)?;
+        backup.run_of(TOKEN).ended()?.failed("DeadlineExceeded", &["activeDeadlineSeconds"])
+    })
+}

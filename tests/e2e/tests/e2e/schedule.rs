@@ -1,0 +1,96 @@
+//! Schedules: those that come due, those that do not, and those that are none.
+
+use anyhow::{Result, ensure};
+use dbbackup_e2e::{Spec, run};
+use serde_json::{Value, json};
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_schedule_runs_and_a_suspended_one_does_not() -> Result<()> {
+    run("schedule", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let every_minute = Spec::generic(&store, &["echo", "dump"]).set("schedule", json!("* * * * *"));
+        let suspended = world.backup("suspended", every_minute.clone().set("suspend", json!(true)))?;
+        let backup = world.backup("due", every_minute)?;
+        let object = backup.becomes("a next slot", |object| {
+            Ok(object.pointer("/status/nextScheduledBackup").map(|_| object.clone()))
+        })?;
+        ensure!(
+            object["status"]["lastBackupStatus"] == "Pending",
+            "no run on create: {:#}",
+            object["status"]
+        );
+        let slot = object["status"]["nextScheduledBackup"].clone();
+        let ended = backup.next_scheduled_run()?;
+        let download = ended.succeeded()?;
+        ensure!(ended.record["slot"] == slot, "{slot} was announced: {:#}", ended.record);
+        ensure!(
+            download.manifest.job == format!("due-{}-{}", uid8(backup.uid()), minutes(&download)),
+            "{:?}",
+            download.manifest
+        );
+        // Its slot is past as well.
+        let status = &suspended.object()?["status"];
+        ensure!(
+            status.get("nextScheduledBackup").is_none() && status.get("recentRuns").is_none(),
+            "{status:#}"
+        );
+        // A run by hand works all the same.
+        let by_hand = suspended.run_now()?.ended()?;
+        by_hand.succeeded()?;
+        by_hand.holds("Scheduled", "False", "Suspended")
+    })
+}
+
+fn uid8(uid: &str) -> String {
+    dbbackup_e2e::sha256(format!("{uid}\0"))[..8].to_owned()
+}
+
+fn minutes(download: &dbbackup_e2e::Download) -> i64 {
+    download.manifest.slot.as_second() / 60
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_schedule_that_is_none_is_told_by_status() -> Result<()> {
+    run("schedule-bad", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let cases: [(&str, Value, &str, &[&str]); 4] = [
+            ("minute", json!({"schedule": "61 * * * *"}), "InvalidSchedule", &["minute", "61"]),
+            ("never", json!({"schedule": "0 0 30 2 *"}), "NeverFires", &["0 0 30 2 *"]),
+            ("word", json!({"schedule": "0 0 * * someday"}), "InvalidSchedule", &["day of week"]),
+            ("zone", json!({"timeZone": "Europe/Atlantis"}), "UnknownTimeZone", &["Europe/Atlantis"]),
+        ];
+        for (name, fields, reason, words) in cases {
+            let mut spec = Spec::generic(&store, &["echo"]);
+            for (field, value) in fields.as_object().into_iter().flatten() {
+                spec = spec.set(field, value.clone());
+            }
+            let backup = world.backup(name, spec)?;
+            backup.is_refused(reason, words)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn settings_that_no_plugin_understands_are_named_by_pointer() -> Result<()> {
+    run("settings-bad", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let cases: [(&str, &str, Value, &[&str]); 4] = [
+            ("version", "postgres", json!({"serverVersion": 7}), &["settings.serverVersion"]),
+            ("typo", "postgres", json!({"serverVerson": 17}), &["serverVerson"]),
+            ("twice", "mysql", json!({"databases": ["a", "a"]}), &["settings.databases"]),
+            ("type", "generic", json!({"argv": "echo"}), &["settings.argv"]),
+        ];
+        for (name, type_, settings, words) in cases {
+            let spec = Spec::new(type_, &store)
+                .settings(settings)
+                .set("connection", json!({"host": "db", "credentials": {"secretName": "login"}}))
+                .set("image", json!("db-backup.test/busybox:1"));
+            world.backup(name, spec)?.is_refused("SettingsInvalid", words)?;
+        }
+        Ok(())
+    })
+}
