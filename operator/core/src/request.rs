@@ -125,12 +125,12 @@ fn connection(wanted: &backup::Connection, default_port: Option<u16>) -> Connect
         host: host.clone(),
         port: port.or(default_port),
         database: database.clone(),
-        tls: tls.as_ref().map_or(PLAIN, encryption),
+        tls: tls.as_ref().map_or(UNSAID, encryption),
     }
 }
 
-/// Without `connection.tls`.
-const PLAIN: Tls = Tls { mode: TlsMode::Disable, ca_file: None, certificate_file: None, key_file: None };
+/// Without `connection.tls`: encrypted where the server can, as the engines' own clients do.
+const UNSAID: Tls = Tls { mode: TlsMode::Prefer, ca_file: None, certificate_file: None, key_file: None };
 
 fn encryption(wanted: &DatabaseTls) -> Tls {
     let DatabaseTls { mode, ca_secret, client_secret_name } = wanted;
@@ -256,7 +256,7 @@ mod tests {
                 key_file: Some(DATABASE_KEY.into())
             }
         );
-        assert_eq!(connection(json!({"mode": "require"})), Tls { mode: TlsMode::Require, ..PLAIN });
-        assert_eq!(connection(json!(null)), PLAIN);
+        assert_eq!(connection(json!({"mode": "require"})), Tls { mode: TlsMode::Require, ..UNSAID });
+        assert_eq!(connection(json!(null)), UNSAID);
     }
 }
