@@ -58,7 +58,7 @@ fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
         mover::failure_report(defect, Timestamp::now())
     });
     let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, .. } = &report;
-    tracing::info!(?outcome, ?reason, message, parts, bytes_read, bytes_stored, found, "run report");
+    tracing::info!(?outcome, ?reason, detail = message, parts, bytes_read, bytes_stored, found, "run report");
     let log = &paths.termination_log;
     fs::write(log, report.to_termination_message())
         .with_context(|| format!("could not write {}", log.display()))?;

@@ -56,7 +56,7 @@ pub(crate) async fn status(
 /// Publishes what changed. An event that cannot be written is logged and lost: status has the same facts.
 pub(crate) async fn events(object: &DatabaseBackup, decision: &Decision, context: &Context) {
     for event in &decision.events {
-        info!(reason = event.reason, warning = event.warning, message = event.message, "told");
+        info!(reason = event.reason, warning = event.warning, note = event.message, "told");
         context.metrics.told(&event.reason);
         publish(object, event, context).await;
     }
