@@ -13,7 +13,6 @@ step_backup() {
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   quietly kubectl apply --filename "$here/backup.yaml"
   follow "$since"
-  quietly kubectl --namespace demo patch databasebackup orders --type merge --patch '{"spec": {"suspend": true}}'
 }
 
 # follow SINCE: tells what changes, sets `run` to the record of the first run that is due after SINCE.
@@ -69,6 +68,7 @@ progress() {
     fromjson? |
     if .message == "progress" then "\(.part): \(.read | mb) read, \(.stored | mb) stored, \(.bytes_per_second | mb)/s"
     elif .message == "part stored" then "\(.part): complete, \(.bytes | mb) → \(.stored | mb)"
+    elif .message == "run report" then "reports \(.outcome): \(.parts) parts, \(.bytes_read | mb) → \(.bytes_stored | mb)"
     else .message end' | while read -r line; do now "mover: $line"; done
 }
 

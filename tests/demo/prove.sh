@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Steps 4 and 5: what there is to see, and that it is worth something.
+# Steps 4 and 5: what a user sees, and that it is worth something.
 
 step_look() {
   title 4 'What a user sees'
-  shown kubectl --namespace demo get databasebackups
-  shown kubectl --namespace demo describe databasebackup orders | sed -n '1p; /^  Conditions:/,/^  Effective/p; /^  Last Run:/,/^  Last Schedule/p' |
-    sed '/^  Effective\|^  Last Schedule/d' | indent
+  shown kubectl --namespace demo get databasebackups | indent
+  # One is enough: the schedule rests from here.
+  quietly kubectl --namespace demo patch databasebackup orders --type merge --patch '{"spec": {"suspend": true}}'
+  shown kubectl --namespace demo describe databasebackup orders | sed -n '1p; /^  Last Backup Status:/,/^  Last Successful Backup:/p' | indent
   say '  In the bucket (the manifest comes last: no manifest, no backup):'
   s3 "ls -l backups $(run_folder)" | awk -F '\t' '{printf "    %12d  %s\n", $1, $2}'
 }
