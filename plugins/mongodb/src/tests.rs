@@ -100,11 +100,11 @@ fn the_connection_string_says_all() {
     let files = "tlsCertificateFile=%2Ftls%2Ftls.crt&tlsPrivateKeyFile=%2Ftls%2Ftls.key";
     let verified = uri(&format!("mongodb://db:27017/?tls=true&tlsCAFile=%2Ftls%2Fca.crt&{files}"));
     for (request, expected) in [
-        (request(), uri("mongodb://{username}:{password}@db:27017/?")),
+        (request(), uri("mongodb://{username}:{password}@db:27017/?authSource=admin")),
         (host("db"), uri("mongodb://db:27017/?")),
         (host("::1"), uri("mongodb://[::1]:27017/?")),
         (host("a\"b"), uri("mongodb://a%22b:27017/?")),
-        (with(json!({"srv": true})), uri("mongodb+srv://{username}:{password}@db/?")),
+        (with(json!({"srv": true})), uri("mongodb+srv://{username}:{password}@db/?authSource=admin")),
         (
             with(json!({"authSource": "a&b", "authMechanism": "SCRAM-SHA-256", "replicaSet": "r s"})),
             uri(
@@ -114,7 +114,7 @@ fn the_connection_string_says_all() {
         (
             with(json!({"readPreference": "secondaryPreferred", "directConnection": true})),
             uri(
-                "mongodb://{username}:{password}@db:27017/?readPreference=secondaryPreferred&directConnection=true",
+                "mongodb://{username}:{password}@db:27017/?authSource=admin&readPreference=secondaryPreferred&directConnection=true",
             ),
         ),
         (tls(TlsMode::Disable), uri("mongodb://db:27017/?tls=false")),

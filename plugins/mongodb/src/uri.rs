@@ -2,7 +2,7 @@
 
 use db_backup_plugin_sdk::{Connection, Refusal, Request, TlsMode, Value, both, percent, secret};
 
-use crate::settings::Settings;
+use crate::settings::{AuthMechanism, Settings};
 
 /// Where MongoDB listens.
 pub(crate) const DEFAULT_PORT: u16 = 27017;
@@ -30,7 +30,7 @@ pub(crate) fn config(request: &Request, settings: &Settings) -> Result<Value, Re
             .secret(secret("password").percent())
             .text("@");
     }
-    let options = options(connection, settings)
+    let options = options(connection, settings, with_login)
         .into_iter()
         .map(|(name, value)| format!("{name}={}", percent(&value)))
         .collect::<Vec<_>>();
@@ -46,7 +46,13 @@ fn login(request: &Request) -> Result<bool, Refusal> {
     Ok(false)
 }
 
-fn options(connection: &Connection, settings: &Settings) -> Vec<(&'static str, String)> {
+/// Said even where it is the usual one: `mongodump --db=NAME` would look for the user in that database.
+fn auth_source(settings: &Settings) -> String {
+    let usual = || if settings.auth_mechanism == Some(AuthMechanism::Plain) { "$external" } else { "admin" };
+    settings.auth_source.as_deref().unwrap_or_else(usual).to_owned()
+}
+
+fn options(connection: &Connection, settings: &Settings, with_login: bool) -> Vec<(&'static str, String)> {
     let tls = &connection.tls;
     let files = [
         (
@@ -57,7 +63,7 @@ fn options(connection: &Connection, settings: &Settings) -> Vec<(&'static str, S
         ("tlsPrivateKeyFile", tls.key_file.as_ref()),
     ];
     let all = [
-        settings.auth_source.as_deref().map(|name| ("authSource", name.to_owned())),
+        with_login.then(|| ("authSource", auth_source(settings))),
         settings.auth_mechanism.map(|mechanism| ("authMechanism", mechanism.as_str().to_owned())),
         settings.replica_set.as_deref().map(|name| ("replicaSet", name.to_owned())),
         settings.read_preference.map(|preference| ("readPreference", preference.as_str().to_owned())),
