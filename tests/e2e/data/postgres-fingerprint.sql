@@ -30,9 +30,9 @@ SELECT 'policy', r.name, p.polname, pg_catalog.pg_get_expr(p.polqual, p.polrelid
   FROM pg_temp.relations r JOIN pg_catalog.pg_policy p ON p.polrelid = r.oid ORDER BY r.name, p.polname;
 SELECT 'function', p.oid::pg_catalog.regprocedure, p.prokind, p.proisstrict, p.provolatile, p.prosrc
   FROM pg_catalog.pg_proc p JOIN pg_temp.spaces s ON s.oid = p.pronamespace
-  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 2::text;
-SELECT 'enum', e.enumtypid::pg_catalog.regtype, e.enumlabel FROM pg_catalog.pg_enum e ORDER BY 2::text, e.enumsortorder;
-SELECT 'type', t.oid::pg_catalog.regtype, t.typtype FROM pg_catalog.pg_type t JOIN pg_temp.spaces s ON s.oid = t.typnamespace ORDER BY 2::text;
+  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY p.oid::pg_catalog.regprocedure::text;
+SELECT 'enum', e.enumtypid::pg_catalog.regtype, e.enumlabel FROM pg_catalog.pg_enum e ORDER BY e.enumtypid::pg_catalog.regtype::text, e.enumsortorder;
+SELECT 'type', t.oid::pg_catalog.regtype, t.typtype FROM pg_catalog.pg_type t JOIN pg_temp.spaces s ON s.oid = t.typnamespace ORDER BY t.oid::pg_catalog.regtype::text;
 SELECT 'comment', s.nspname, pg_catalog.obj_description(s.oid, 'pg_namespace') FROM pg_temp.spaces s ORDER BY 2;
 SELECT 'large object', oid, pg_catalog.md5(pg_catalog.lo_get(oid)) FROM pg_catalog.pg_largeobject_metadata ORDER BY oid;
 \if :owners

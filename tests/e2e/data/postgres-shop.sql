@@ -76,7 +76,7 @@ CREATE MATERIALIZED VIEW moods AS SELECT mood, count(*) AS number FROM customers
 CREATE VIEW loud AS SELECT * FROM moods WHERE number > 1;
 
 ALTER TABLE "empty" ENABLE ROW LEVEL SECURITY;
-CREATE POLICY "only mine" ON "empty" FOR SELECT TO reader USING (what = current_user);
+CREATE POLICY "only mine" ON "empty" FOR SELECT USING (what = current_user);
 GRANT SELECT (id, name) ON customers TO reader;
 ALTER TABLE customers OWNER TO "own'er ""of"" $(POD_UID) ä\";
 

@@ -125,7 +125,7 @@ fn explain_reads_well() -> Result<()> {
     for (field, words) in [
         ("databasebackup.spec.schedule", &["minute, hour, day of", "Sunday"] as &[_]),
         ("databasebackup.spec.storageDestination.path", &["<path>/<namespace>/<name>/"]),
-        ("databasebackup.spec.connection.credentials", &["never reads it"]),
+        ("databasebackup.spec.connection.credentials.keys", &["`username`, `password`"]),
         ("databasebackup.status.failureReason", &["cause and remedy"]),
     ] {
         let explained = kubectl(["explain", field]).text()?.split_whitespace().collect::<Vec<_>>().join(" ");

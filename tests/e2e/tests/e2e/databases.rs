@@ -40,7 +40,13 @@ fn a_wrong_password_for_postgres() -> Result<()> {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_wrong_password_for_mysql() -> Result<()> {
-    refused("mysql-password", Engine::MySql, wrong("root"), |spec| spec, ("CheckFailed", &["access denied"]))
+    refused(
+        "mysql-password",
+        Engine::MySql,
+        wrong("root"),
+        |spec| spec,
+        ("DumpFailed", &["check grants", "access denied"]),
+    )
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn a_wrong_password_for_mariadb() -> Result<()> {
         Engine::MariaDb,
         wrong("root"),
         |spec| spec,
-        ("CheckFailed", &["access denied"]),
+        ("DumpFailed", &["check grants", "access denied"]),
     )
 }
 

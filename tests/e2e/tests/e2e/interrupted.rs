@@ -36,7 +36,7 @@ fn a_dump_tool_that_is_killed() -> Result<()> {
         let pod = run.pod_with_running("client")?;
         let kill = "for p in /proc/[0-9]*; do read -r name <$p/comm; [ \"$name\" != pg_dump ] || kill -9 ${p#/proc/}; done";
         world.kubectl(["exec", &pod, "--container=client", "--", "sh", "-c", kill]).text()?;
-        run.ended()?.failed("DumpKilled", &["pg_dump", "signal 9"])
+        run.ended()?.failed("DumpKilled", &["pg_dump", "SIGKILL"])
     })
 }
 

@@ -10,7 +10,7 @@ fn a_missing_secret_is_named() -> Result<()> {
     run("secret-missing", |world| {
         let (server, store) = (shared(Engine::Postgres18)?, world.s3()?);
         let ended = world.backup("orders", Spec::of(server, &store))?.run_now()?.ended()?;
-        ended.failed("SecretMissing", &["Secret login"])
+        ended.failed("SecretMissing", &["Secret \"login\""])
     })
 }
 
@@ -21,7 +21,7 @@ fn a_missing_key_is_named() -> Result<()> {
         let (server, store) = (shared(Engine::Postgres18)?, world.s3()?);
         world.secret("login", &[("username", "postgres"), ("pass", &nasty_secret("key"))])?;
         let ended = world.backup("orders", Spec::of(server, &store))?.run_now()?.ended()?;
-        ended.failed("SecretMissing", &["Secret login", "key password"])
+        ended.failed("SecretMissing", &["Secret \"login\"", "key \"password\""])
     })
 }
 
@@ -32,7 +32,7 @@ fn a_missing_secret_of_the_store_is_named() -> Result<()> {
         let store = world.s3()?;
         let spec =
             Spec::generic(&store, &["echo", "dump"]).set("storageDestination.secretName", json!("nowhere"));
-        world.backup("orders", spec)?.run_now()?.ended()?.failed("SecretMissing", &["Secret nowhere"])
+        world.backup("orders", spec)?.run_now()?.ended()?.failed("SecretMissing", &["Secret \"nowhere\""])
     })
 }
 
