@@ -35,6 +35,10 @@ pub(crate) struct Config {
     #[arg(long, env = "IMAGE_MIRRORS", value_delimiter = ',', value_parser = mirror)]
     pub image_mirror: Vec<(String, String)>,
 
+    /// Names of Secrets to pull images with, looked up in the namespace of each Job. Separated by commas.
+    #[arg(long, env = "IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    pub image_pull_secret: Vec<String>,
+
     /// Leave user and group ids of pods to the cluster, for those that assign them by namespace (OpenShift).
     #[arg(long, env = "CLUSTER_ASSIGNS_IDS")]
     pub cluster_assigns_ids: bool,
@@ -66,8 +70,36 @@ fn mirror(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use dbbackup_core::imagepolicy::ImagePolicy;
+    use dbbackup_protocol::contract::Description;
 
     use super::*;
+
+    #[test]
+    fn the_images_of_the_built_in_plugins_are_allowed() {
+        use db_backup_plugin_sdk::Plugin;
+        let allowed = ImagePolicy::new(DEFAULT_IMAGES.split(','), []).unwrap();
+        let plugins = [
+            postgres_plugin::Postgres::describe(),
+            mysql_plugin::MySql::describe(),
+            mongodb_plugin::MongoDb::describe(),
+        ];
+        for image in plugins.iter().flat_map(|plugin| &plugin.images) {
+            let nothing = Description {
+                id: "x".into(),
+                version: "1.0.0".into(),
+                summary: String::new(),
+                database_types: vec![],
+                default_port: None,
+                bindings: vec![],
+                images: vec![],
+                settings_schema: "{}".into(),
+                labels: vec![],
+            };
+            let resolved = allowed.resolve(None, Some(&image.reference), &nothing);
+            assert_eq!(resolved.as_ref(), Ok(&image.reference));
+        }
+    }
 
     #[test]
     fn flags_are_consistent() {

@@ -68,6 +68,7 @@ impl Planner {
         let images = ImagePolicy::new(config.allowed_image.iter().map(String::as_str), mirrors)
             .context("--allowed-image or --image-mirror")?;
         let mut render = RenderConfig::new(&config.operator_image);
+        render.image_pull_secrets.clone_from(&config.image_pull_secret);
         render.service_account.clone_from(&config.runner_service_account);
         if config.cluster_assigns_ids {
             render.run_as = None;

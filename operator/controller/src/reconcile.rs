@@ -94,6 +94,7 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// What to do after a failed pass.
+#[expect(clippy::needless_pass_by_value, reason = "kube's signature")]
 pub(crate) fn after_error(watched: Arc<Watched>, error: &Error, context: Arc<Context>) -> Action {
     let wait = context.backoff(&watched.uid().unwrap_or_default());
     context.metrics.pass("failed");

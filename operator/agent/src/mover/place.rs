@@ -69,7 +69,10 @@ impl Place {
             Self::Bucket { .. } => of_bucket(error),
             Self::Claim { .. } => of_claim(error),
         };
-        Failure::new(reason, format!("could not {doing} in {self}: {cause}; {}", self.remedy(reason)))
+        Failure::new(
+            reason,
+            format!("could not {doing} in {self}: {}; {}", cause.trim_end_matches('.'), self.remedy(reason)),
+        )
     }
 
     fn remedy(&self, reason: Reason) -> String {

@@ -100,7 +100,7 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
     }
     match schedule {
         Schedule::Invalid(error) => {
-            set(condition::SCHEDULED, Truth::False, error.reason(), &error.to_string())
+            set(condition::SCHEDULED, Truth::False, error.reason(), &error.to_string());
         }
         Schedule::Never => set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule never fires"),
         Schedule::Fires(_) if draft.object.spec.suspend => {
@@ -120,7 +120,7 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
                 &format!("the next slot is {}", say(next)),
             ),
             (None, None) => {
-                set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule has no further slot")
+                set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule has no further slot");
             }
         },
     }
@@ -140,7 +140,7 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
             set(condition::PLUGIN_RESOLVED, Truth::True, "Resolved", &message);
         }
         (None, Planning::Refused(refused)) => {
-            set(condition::PLUGIN_RESOLVED, Truth::False, &refused.reason, &refused.message)
+            set(condition::PLUGIN_RESOLVED, Truth::False, &refused.reason, &refused.message);
         }
         (None, Planning::Planned(_)) => {}
     }

@@ -84,17 +84,21 @@ fn record(job: &ObservedJob) -> RunRecord {
     }
 }
 
-/// While it runs: what is wrong right now, or why the attempt before this one failed.
+/// While it runs: what is wrong right now, or why the attempt before this one failed. A last attempt that has failed
+/// says nothing yet: the Job's own verdict follows at once.
 fn still_running(job: &ObservedJob, running: RunRecord) -> RunRecord {
-    let Some(pod) = job.pods.last() else { return running };
-    if let (None, Some(trouble)) = (&pod.report, &pod.trouble) {
+    let Some((last, earlier)) = job.pods.split_last() else { return running };
+    if last.report.is_some() {
+        return running;
+    }
+    if let Some(trouble) = &last.trouble {
         return RunRecord {
             reason: Some(trouble.reason.into()),
             message: Some(trouble.message.clone()),
             ..running
         };
     }
-    let failure = job.pods.iter().rev().find_map(|pod| match &pod.report {
+    let failure = earlier.iter().rev().find_map(|pod| match &pod.report {
         Some(Ok(report)) if report.outcome == Outcome::Failed => Some(told(report, pod.trouble.as_ref())),
         _ => None,
     });

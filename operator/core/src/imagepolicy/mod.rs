@@ -74,16 +74,6 @@ impl ImagePolicy {
         Ok(Self { allowed, mirrors })
     }
 
-    /// The default of `allowed`: the repositories of these plugins' images, with any tag, because the client's
-    /// version has to follow the server's.
-    pub fn repositories<'a>(descriptions: impl IntoIterator<Item = &'a Description>) -> Vec<String> {
-        let images = descriptions.into_iter().flat_map(|description| &description.images);
-        images
-            .filter_map(|image| Reference::parse(&image.reference).ok())
-            .map(|reference| reference.repository)
-            .collect()
-    }
-
     /// The image to run: `spec.image`, or else the one that the plan names; allowed, and from its mirror.
     ///
     /// # Errors

@@ -114,7 +114,10 @@ fn trouble_of_a_running_pod_is_told_while_it_runs() {
 fn an_attempt_that_failed_is_told_while_it_is_repeated() {
     let mut world = started();
     world.end(JobState::Active, Some(failure(Reason::StorageUnavailable, "no route")));
-    let status = world.settle("01:02");
+    assert!(world.settle("01:02").failure_reason.is_none(), "the Job's own verdict comes first");
+    let next = PodFate { name: "next".into(), created_at: at("01:03"), report: None, trouble: None };
+    world.jobs[0].pods.push(next);
+    let status = world.settle("01:03");
     assert!(status.failure_reason.unwrap().contains("is repeated: no route"));
 }
 
