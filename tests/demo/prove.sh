@@ -3,10 +3,10 @@
 
 step_look() {
   title 4 'What a user sees'
-  shown kubectl --namespace demo get databasebackups | indent
+  shown kubectl --namespace demo get databasebackups
   # One is enough: the schedule rests from here.
   quietly kubectl --namespace demo patch databasebackup orders --type merge --patch '{"spec": {"suspend": true}}'
-  shown kubectl --namespace demo describe databasebackup orders | sed -n '1p; /^  Last Backup Status:/,/^  Last Successful Backup:/p' | indent
+  shown kubectl --namespace demo describe databasebackup orders | sed -n '1p; /Last Backup Status:/,/Last Successful Backup:/p'
   say '  In the bucket (the manifest comes last: no manifest, no backup):'
   s3 "ls -l backups $(run_folder)" | awk -F '\t' '{printf "    %12d  %s\n", $1, $2}'
 }
