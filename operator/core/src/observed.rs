@@ -105,6 +105,8 @@ pub struct PodFate {
     pub report: Option<Result<RunReport, ReportError>>,
     /// What Kubernetes says is wrong with it.
     pub trouble: Option<Trouble>,
+    /// It has a deletion timestamp: its report goes with it, perhaps before the Job's verdict comes.
+    pub deleting: bool,
 }
 
 /// What Kubernetes says is wrong with a pod.
@@ -218,6 +220,7 @@ impl PodFate {
                 })
             }),
             trouble: trouble(pod),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
     for job in draft.ours.clone() {
         let known = draft.old.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
         if known.is_none_or(|record| record.result == RunResult::Running) {
-            let record = record(job);
+            let record = record(job, known);
             // A manual run of ours whose token never reached status: the crash was in between.
             if let Some(token) = &job.token
                 && Some(token)
@@ -57,7 +57,8 @@ fn vanished(record: RunRecord, now: Timestamp) -> RunRecord {
     }
 }
 
-fn record(job: &ObservedJob) -> RunRecord {
+/// `known` is what status says of it so far.
+fn record(job: &ObservedJob, known: Option<&RunRecord>) -> RunRecord {
     let slot = Time(job.slot.unwrap_or(job.created_at));
     let running = RunRecord {
         slot,
@@ -76,20 +77,31 @@ fn record(job: &ObservedJob) -> RunRecord {
         plugin: job.plugin.clone(),
     };
     match &job.state {
-        JobState::Active => still_running(job, running),
+        JobState::Active => still_running(job, running, known),
         JobState::Complete(at) => complete(job, RunRecord { completion_time: Some(Time(*at)), ..running }),
         JobState::Failed { at, reason, message } => {
-            failed(job, RunRecord { completion_time: Some(Time(*at)), ..running }, reason, message)
+            failed(job, RunRecord { completion_time: Some(Time(*at)), ..running }, (reason, message), known)
         }
     }
 }
 
 /// While it runs: what is wrong right now, or why the attempt before this one failed. A last attempt that has failed
-/// says nothing yet: the Job's own verdict follows at once.
-fn still_running(job: &ObservedJob, running: RunRecord) -> RunRecord {
-    let Some((last, earlier)) = job.pods.split_last() else { return running };
-    if last.report.is_some() {
-        return running;
+/// says nothing yet: the Job's own verdict follows at once. But if its pod is being deleted, that verdict may find no
+/// pod to ask any more, so its words are kept from here on.
+fn still_running(job: &ObservedJob, running: RunRecord, known: Option<&RunRecord>) -> RunRecord {
+    let Some((last, earlier)) = job.pods.split_last() else {
+        let (reason, message) =
+            known.map(|known| (known.reason.clone(), known.message.clone())).unwrap_or_default();
+        return RunRecord { reason, message, ..running };
+    };
+    if let Some(report) = &last.report {
+        return match report {
+            Ok(report) if last.deleting && report.outcome == Outcome::Failed => {
+                let (reason, message) = told(report, last.trouble.as_ref());
+                RunRecord { reason: Some(reason), message: Some(message), ..running }
+            }
+            _ => running,
+        };
     }
     if let Some(trouble) = &last.trouble {
         return RunRecord {
@@ -146,13 +158,23 @@ fn complete(job: &ObservedJob, ended: RunRecord) -> RunRecord {
     }
 }
 
-fn failed(job: &ObservedJob, ended: RunRecord, job_reason: &str, job_message: &str) -> RunRecord {
-    let (reason, message) = cause(&job.pods, job_reason, job_message);
+fn failed(
+    job: &ObservedJob,
+    ended: RunRecord,
+    verdict: (&str, &str),
+    known: Option<&RunRecord>,
+) -> RunRecord {
+    let (reason, message) = cause(&job.pods, verdict, known);
     RunRecord { result: RunResult::Failed, reason: Some(reason), message: Some(message), ..ended }
 }
 
-/// Why a failed Job failed: what the last attempt reported; else what befell its pod; else what Kubernetes says.
-fn cause(pods: &[PodFate], job_reason: &str, job_message: &str) -> (String, String) {
+/// Why a failed Job failed: what the last attempt reported; else what befell its pod; else what was seen of it while it
+/// ran; else what Kubernetes says.
+fn cause(
+    pods: &[PodFate],
+    (job_reason, job_message): (&str, &str),
+    known: Option<&RunRecord>,
+) -> (String, String) {
     for pod in pods.iter().rev() {
         match &pod.report {
             Some(Ok(report)) if report.outcome == Outcome::Failed => {
@@ -168,6 +190,9 @@ fn cause(pods: &[PodFate], job_reason: &str, job_message: &str) -> (String, Stri
         let message =
             "the run took longer than spec.activeDeadlineSeconds and was ended before it could report";
         return (job_reason.into(), message.into());
+    }
+    if let Some(RunRecord { reason: Some(reason), message: Some(message), .. }) = known {
+        return (reason.clone(), message.clone());
     }
     let message = format!("the Job failed ({job_reason}: {job_message}) and its pod left no report");
     ("ReportLost".into(), message)

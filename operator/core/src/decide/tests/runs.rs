@@ -102,6 +102,7 @@ fn trouble_of_a_running_pod_is_told_while_it_runs() {
         created_at: at("01:00"),
         report: None,
         trouble: Some(trouble),
+        deleting: false,
     });
     let decision = world.decide("01:02");
     assert!(decision.events.iter().any(|event| event.warning && event.message.contains("no such image")));
@@ -115,10 +116,30 @@ fn an_attempt_that_failed_is_told_while_it_is_repeated() {
     let mut world = started();
     world.end(JobState::Active, Some(failure(Reason::StorageUnavailable, "no route")));
     assert!(world.settle("01:02").failure_reason.is_none(), "the Job's own verdict comes first");
-    let next = PodFate { name: "next".into(), created_at: at("01:03"), report: None, trouble: None };
+    let next = PodFate {
+        name: "next".into(),
+        created_at: at("01:03"),
+        report: None,
+        trouble: None,
+        deleting: false,
+    };
     world.jobs[0].pods.push(next);
     let status = world.settle("01:03");
     assert!(status.failure_reason.unwrap().contains("is repeated: no route"));
+}
+
+#[test]
+fn what_a_deleted_pod_said_is_kept_for_the_verdict() {
+    let mut world = started();
+    world.end(JobState::Active, Some(failure(Reason::Terminated, "the pod was terminated")));
+    world.jobs[0].pods[0].deleting = true;
+    let reason = Some("Terminated: the pod was terminated".to_owned());
+    assert_eq!(world.settle("01:02").failure_reason, reason);
+    world.jobs[0].pods.clear();
+    assert_eq!(world.settle("01:03").failure_reason, reason, "the pod is gone, the Job has no verdict yet");
+    world.jobs[0].state = failed("01:04");
+    let status = world.settle("01:05");
+    assert_eq!((status.last_backup_status, status.failure_reason), (Some(LastBackupStatus::Failed), reason));
 }
 
 #[test]
