@@ -5,7 +5,11 @@
 
 use anyhow::{Result, ensure};
 
-use crate::{kubectl::kubectl, sha256, world::OPERATOR_NAMESPACE};
+use crate::{
+    kubectl::{kubectl, until},
+    sha256,
+    world::OPERATOR_NAMESPACE,
+};
 
 /// Begin of each core: also what tells a secret in a failing test's output.
 const MARK: &str = "S3cret";
@@ -31,8 +35,10 @@ pub(crate) fn none_in(namespace: &str) -> Result<()> {
         let log = kubectl(["logs", "-n", namespace, pod, "--all-containers", "--ignore-errors"]).text();
         places.push((format!("the log of {pod}"), log.unwrap_or_default()));
     }
+    // A test may just have killed it.
     let operator = ["logs", "-n", OPERATOR_NAMESPACE, "deployment/db-backup-operator", "--all-containers"];
-    places.push(("the operator's log".into(), kubectl(operator).text()?));
+    let log = until("the operator's log", || Ok(kubectl(operator).text().ok()))?;
+    places.push(("the operator's log".into(), log));
     let forms = forms();
     for (place, text) in places {
         for form in &forms {

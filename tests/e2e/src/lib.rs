@@ -5,6 +5,8 @@
 //! cluster. `E2E_KEEP=1` keeps the servers for the next run; everything else is removed when the tests have ended.
 
 mod backup;
+mod certificates;
+mod folder;
 mod kubectl;
 mod leaks;
 mod restore;
@@ -15,6 +17,7 @@ mod store;
 mod world;
 
 pub use backup::{Backup, Ended, Run, Spec, manual_job_name};
+pub use certificates::Certificates;
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use restore::{Download, untar};
 pub use seed::{Fingerprint, HOSTILE_NAMES, Login};

@@ -1,18 +1,13 @@
 //! Restoring by hand, as the manifest says: the commands in it are run by a shell, in the folder of the manifest,
 //! on a machine with common tools and the database's client programs.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use dbbackup_protocol::manifest::{Manifest, StoredPart};
 
 use crate::{
+    folder::Folder,
     server::{Engine, Server},
     store::Store,
 };
@@ -25,30 +20,10 @@ pub struct Download {
     folder: Folder,
 }
 
-/// A folder that goes with its value.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Result<Self> {
-        static FOLDERS: AtomicU32 = AtomicU32::new(0);
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("dbbackup-e2e-{}-{number}", std::process::id()));
-        fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 impl Download {
     pub(crate) fn fetch(store: &Store, prefix: &str, manifest: Manifest) -> Result<Self> {
         let folder = Folder::make()?;
-        store.fetch(prefix, &folder.0)?;
+        store.fetch(prefix, &folder.path())?;
         Ok(Self { manifest, folder })
     }
 
@@ -71,14 +46,14 @@ impl Download {
     /// The command that failed, with what it said.
     pub fn restore_parts(&self, server: &Server, wanted: impl Fn(&StoredPart) -> bool) -> Result<()> {
         let tools = Folder::make()?;
-        server.tools(&tools.0)?;
+        server.tools(tools.path())?;
         for part in self.manifest.parts.iter().filter(|part| wanted(part)) {
             let variable = match (&part.item, server.engine) {
                 (_, Engine::FerretDb) => ("TARGET_URI", server.mongo_uri(&server.host())),
                 (Some(database), _) => ("TARGET_DATABASE", server.make_database(database)?),
                 (None, _) => ("TARGET_DATABASE", String::new()),
             };
-            self.run_commands(part, Some((variable, &tools.0)))?;
+            self.run_commands(part, Some((variable, tools.path())))?;
         }
         Ok(())
     }
@@ -89,9 +64,13 @@ impl Download {
     /// The command that failed, with what it said.
     pub fn unpack(&self, part: &StoredPart, result: &str) -> Result<Vec<u8>> {
         self.run_commands(part, None)?;
-        let file = self.folder.0.join(result);
+        let file = self.folder.path().join(result);
         fs::read(&file).with_context(|| {
-            format!("{:?} do not leave {result}; there is {:?}", part.restore, fs::read_dir(&self.folder.0))
+            format!(
+                "{:?} do not leave {result}; there is {:?}",
+                part.restore,
+                fs::read_dir(&self.folder.path())
+            )
         })
     }
 
@@ -105,13 +84,13 @@ impl Download {
         for command in &part.restore {
             let output = Command::new("bash")
                 .args(["-c", command])
-                .current_dir(&self.folder.0)
+                .current_dir(&self.folder.path())
                 .env("PATH", &path)
                 .envs(variable.clone())
                 .output()
                 .context("bash cannot be started")?;
-            let (said, complained) =
-                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let said = String::from_utf8_lossy(&output.stdout);
+            let complained = without_noise(&String::from_utf8_lossy(&output.stderr));
             let tolerated = command.contains(ROLES) && complained.lines().all(is_about_a_known_role);
             ensure!(
                 output.status.success() && (complained.is_empty() || tolerated || is_harmless(&complained)),
@@ -129,7 +108,7 @@ impl Download {
 /// Where `tar` finds that it is none.
 pub fn untar(archive: &[u8]) -> Result<String> {
     let folder = Folder::make()?;
-    let (file, out) = (folder.0.join("archive.tar"), folder.0.join("out"));
+    let (file, out) = (folder.path().join("archive.tar"), folder.path().join("out"));
     fs::write(&file, archive)?;
     fs::create_dir(&out)?;
     let show = "tar -xf \"$1\" && find . ! -type d | sort | while IFS= read -r f; do \
@@ -150,6 +129,15 @@ const ROLES: &str = "| psql ";
 /// The administrator exists before every restore.
 fn is_about_a_known_role(line: &str) -> bool {
     line.contains("role \"postgres\" already exists") || line.trim().is_empty()
+}
+
+/// What kubectl says of its own connections is not the tool's word.
+fn without_noise(complaints: &str) -> String {
+    complaints
+        .lines()
+        .filter(|line| !line.contains("websocket.go:"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// `mongorestore` tells its progress on standard error; kubectl tells that a container is gone.

@@ -8,7 +8,6 @@ use crate::{
     kubectl::until,
     nasty_secret,
     server::{Engine, Server},
-    store,
 };
 
 /// Databases whose name is what bites: connection strings, options, paths, quotes, expansion, controls.
@@ -171,7 +170,7 @@ pub(crate) fn source(engine: Engine) -> Vec<String> {
         }
         Engine::MariaDb | Engine::MySql => &[MYSQL_SHOP, MYSQL_SMALL],
         Engine::FerretDb => &[MONGO],
-        Engine::S3 => &[store::BUCKET],
+        Engine::S3 => &[],
     };
     let common = [nasty_secret(""), HOSTILE_NAMES.concat(), include_str!("seed.rs").to_owned()];
     texts.iter().map(|&text| text.to_owned()).chain(common).collect()
@@ -183,7 +182,7 @@ pub(crate) fn fill(server: &Server) -> Result<()> {
         Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => fill_postgres(server),
         Engine::MariaDb | Engine::MySql => fill_mysql(server),
         Engine::FerretDb => fill_mongo(server),
-        Engine::S3 => store::s3(server, &["mb", store::BUCKET]).map(drop),
+        Engine::S3 => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Bucket of all tests. Their namespaces keep them apart.
-pub(crate) const BUCKET: &str = "e2e-backups";
+const BUCKET: &str = "e2e-backups";
 
 /// A place for backups.
 #[derive(Clone, Debug)]
@@ -34,8 +34,10 @@ pub enum Store {
 }
 
 impl Store {
-    pub(crate) fn s3(server: &Server, namespace: &str) -> Self {
-        Self::S3 { server: server.clone(), namespace: namespace.to_owned() }
+    /// A server's bucket, which is made if need be.
+    pub(crate) fn s3(server: &Server, namespace: &str) -> Result<Self> {
+        s3(server, &["mb", BUCKET])?;
+        Ok(Self::S3 { server: server.clone(), namespace: namespace.to_owned() })
     }
 
     /// A pod looks into the claim.
@@ -157,7 +159,7 @@ fn exec(namespace: &str, claim: &str, command: &[&str]) -> crate::kubectl::Call 
 }
 
 /// Runs `s3probe` beside the server.
-pub(crate) fn s3(server: &Server, args: &[&str]) -> Result<String> {
+fn s3(server: &Server, args: &[&str]) -> Result<String> {
     debug_assert_eq!(server.engine(), Engine::S3);
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
     server.exec([server.client("s3probe"), args].concat()).text()

@@ -98,7 +98,15 @@ impl World {
     /// # Errors
     /// Where the store does not start.
     pub fn s3(&self) -> Result<Store> {
-        let store = Store::s3(servers::shared(Engine::S3)?, self.namespace());
+        self.s3_at(servers::shared(Engine::S3)?)
+    }
+
+    /// The store of another server, with a Secret `store` for it in this namespace.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn s3_at(&self, server: &Server) -> Result<Store> {
+        let store = Store::s3(server, self.namespace())?;
         self.secret(
             "store",
             &[("AWS_ACCESS_KEY_ID", "admin"), ("AWS_SECRET_ACCESS_KEY", &nasty_secret("s3-admin"))],

@@ -69,6 +69,48 @@ fn a_token_starts_one_run() -> Result<()> {
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
+fn runs_of_one_object_wait_for_each_other() -> Result<()> {
+    run("forbid", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let backup = world.backup("any", Spec::generic(&store, &["sh", "-c", "sleep 6; echo dump"]))?;
+        let first = backup.run_now()?;
+        first.pod_with_running("client")?;
+        let second = backup.run_now()?;
+        backup.becomes("a word on who waits", |object| {
+            let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+            Ok(conditions.and_then(|all| all.iter().find(|one| one["reason"] == "Waiting")).map(drop))
+        })?;
+        let (first, second) = (first.ended()?, second.ended()?);
+        ensure!(first.record["result"] == "Succeeded", "{:#}", first.record);
+        second.succeeded()?;
+        let (end, start) = (&first.record["completionTime"], &second.record["startTime"]);
+        ensure!(end.as_str() <= start.as_str(), "the first ended at {end}, the second started at {start}");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn with_replace_the_next_run_ends_the_one_before() -> Result<()> {
+    run("replace", |world| {
+        let store = world.s3()?;
+        let spec = Spec::generic(&store, &["sh", "-c", "echo dump; sleep 3600"]);
+        let backup = world.backup("any", spec.set("concurrencyPolicy", json!("Replace")))?;
+        let first = backup.run_now()?;
+        first.pod_with_running("client")?;
+        let quick = Spec::generic(&store, &["echo", "dump"]).set("concurrencyPolicy", json!("Replace"));
+        world.apply(&quick.object("any"))?;
+        let second = backup.run_now()?.ended()?;
+        second.succeeded()?;
+        let runs = second.object["status"]["recentRuns"].as_array().into_iter().flatten();
+        let replaced: Vec<_> = runs.filter(|run| run["reason"] == "Replaced").collect();
+        ensure!(replaced.len() == 1 && replaced[0]["result"] == "Failed", "{:#}", second.object["status"]);
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
 fn old_jobs_go_and_their_backups_stay() -> Result<()> {
     run("history", |world| {
         let store = world.claim("backups", "64Mi")?;

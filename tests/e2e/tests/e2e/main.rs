@@ -15,3 +15,4 @@ mod posture;
 mod schedule;
 mod secrets;
 mod storage;
+mod tls;

@@ -84,8 +84,10 @@ fn a_selection_holds_what_it_says() -> Result<()> {
             json!({"includeTables": ["public.\"t 'a' \"\"b\"\" \\ $(c) `d`\""]}),
         )?;
         ensure!(chosen == "t 'a' \"b\" \\ $(c) `d`\n", "{chosen}");
-        let schemas = tables("schemas", "..", json!({"includeSchemas": ["pub*"], "excludeTables": ["t*"]}))?;
-        ensure!(schemas.is_empty(), "{schemas}");
+        let schema = tables("schema", "..", json!({"includeSchemas": ["only*"]}))?;
+        ensure!(schema == "this\n", "{schema}");
+        let others = tables("others", "--help", json!({"excludeSchemas": ["public"]}))?;
+        ensure!(others == "this\n", "{others}");
         // A pattern that matches nothing is a mistake, not an empty backup.
         let typo = Spec::of(source, &store).database("shop").settings(json!({"includeTables": ["publc.*"]}));
         let ended = world.backup("typo", typo)?.run_now()?.ended()?;

@@ -89,7 +89,7 @@ fn settings_that_no_plugin_understands_are_named_by_pointer() -> Result<()> {
                 .settings(settings)
                 .set("connection", json!({"host": "db", "credentials": {"secretName": "login"}}))
                 .set("image", json!("db-backup.test/busybox:1"));
-            world.backup(name, spec)?.is_refused("SettingsInvalid", words)?;
+            world.backup(name, spec)?.is_refused("SettingInvalid", words)?;
         }
         Ok(())
     })

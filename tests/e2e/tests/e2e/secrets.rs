@@ -47,3 +47,17 @@ fn a_password_that_an_option_file_cannot_hold_is_refused() -> Result<()> {
         ended.failed("SecretNotEncodable", &["password"])
     })
 }
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_second_attempt_finds_what_the_first_one_missed() -> Result<()> {
+    run("secret-late", |world| {
+        let (server, store) = (shared(Engine::Postgres18)?, world.s3()?);
+        let spec = Spec::of(server, &store).database("empty").set("backoffLimit", json!(2));
+        let backup = world.backup("orders", spec)?;
+        let asked = backup.run_now()?;
+        asked.says_while_running("SecretMissing", &["repeated", "Secret \"login\""])?;
+        world.login(&server.backup_login())?;
+        asked.ended()?.succeeded().map(drop)
+    })
+}
