@@ -75,7 +75,8 @@ progress() {
 # failed WHAT: everything that tells why.
 failed() {
   printf '\n✘ %s\n\n' "$1"
-  kubectl --namespace demo describe databasebackup orders | sed -n '/^Status:/,$p' || true
+  quietly kubectl --namespace demo patch databasebackup orders --type merge --patch '{"spec": {"suspend": true}}' || true
+  kubectl --namespace demo describe databasebackup orders | sed -n '/^Status:/,/^  Recent Runs:/p' || true
   kubectl --namespace demo get jobs,pods --output wide || true
   kubectl --namespace demo get events --sort-by=.lastTimestamp | tail -n 15 || true
   kubectl --namespace demo logs --selector databasebackup.db.example.io/name=orders --all-containers --prefix --tail=20 || true
