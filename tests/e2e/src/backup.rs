@@ -114,6 +114,11 @@ pub struct Ended {
     store: Option<Store>,
 }
 
+/// Name of the Job of a slot, in seconds since 1970, as the operator's documentation has it.
+pub fn job_name(name: &str, uid: &str, slot: i64) -> String {
+    format!("{name}-{}-{}", hex8(&[uid]), slot / 60)
+}
+
 /// Name of the Job of a manual run, as the operator's documentation has it.
 pub fn manual_job_name(name: &str, uid: &str, token: &str) -> String {
     format!("{name}-{}-m{}", hex8(&[uid]), hex8(&[uid, token]))
@@ -122,6 +127,11 @@ pub fn manual_job_name(name: &str, uid: &str, token: &str) -> String {
 fn hex8(parts: &[&str]) -> String {
     let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes().chain([0])).collect();
     format!("{:.8}", sha256(bytes))
+}
+
+/// What is at a JSON pointer; null where there is nothing.
+fn part<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
 /// A text at a JSON pointer; empty where there is none.
@@ -267,7 +277,7 @@ impl Run<'_> {
             let record = self.record(object).filter(|record| text(record, "/reason") == reason);
             let Some(record) = record else { return Ok(None) };
             ensure!(text(record, "/result") == "Running", "the run does not run any more: {record:#}");
-            ensure!(text(object, "/status/lastBackupStatus") == "Running", "{:#}", object["status"]);
+            ensure!(text(object, "/status/lastBackupStatus") == "Running", "{:#}", part(object, "/status"));
             says(text(object, "/status/failureReason"), reason, words)?;
             Ok(Some(()))
         })
@@ -286,12 +296,13 @@ impl Ended {
     /// What is otherwise.
     pub fn succeeded(&self) -> Result<Download> {
         ensure!(text(&self.record, "/result") == "Succeeded", "the run failed: {:#}", self.record);
-        let status = &self.object["status"];
+        let status = part(&self.object, "/status");
         ensure!(text(status, "/lastBackupStatus") == "Succeeded", "{status:#}");
         ensure!(status.get("failureReason").is_none(), "a success with a reason to fail: {status:#}");
         ensure!(status.get("activeBackupJob").is_none(), "an ended run is active: {status:#}");
         ensure!(status.get("lastSuccessfulBackup").is_some(), "no time of the success: {status:#}");
-        ensure!(status["observedGeneration"] == self.object["metadata"]["generation"], "{status:#}");
+        let generation = part(&self.object, "/metadata/generation");
+        ensure!(status.get("observedGeneration") == Some(generation), "{status:#}");
         holds(&self.object, "LastRunSucceeded", "True", "Succeeded")?;
         let store = self.store.as_ref().context("a store")?;
         let key = text(&self.record, "/manifest");
@@ -302,7 +313,7 @@ impl Ended {
             self.record
         );
         let manifest = Manifest::parse(&bytes).context("the manifest cannot be read")?;
-        ensure!(json!(manifest.parts.len()) == self.record["parts"], "{:#}", self.record);
+        ensure!(self.record.get("parts") == Some(&json!(manifest.parts.len())), "{:#}", self.record);
         ensure!(store.unfinished()?.is_empty(), "unfinished uploads: {:?}", store.unfinished()?);
         let prefix = key.trim_end_matches("/manifest.json");
         let mut expected: Vec<_> =
@@ -331,7 +342,7 @@ impl Ended {
     pub fn failed(&self, reason: &str, words: &[&str]) -> Result<()> {
         ensure!(text(&self.record, "/result") == "Failed", "the run did not fail: {:#}", self.record);
         ensure!(text(&self.record, "/reason") == reason, "it failed for another reason: {:#}", self.record);
-        let status = &self.object["status"];
+        let status = part(&self.object, "/status");
         ensure!(text(status, "/lastBackupStatus") == "Failed", "{status:#}");
         ensure!(status.get("activeBackupJob").is_none(), "an ended run is active: {status:#}");
         says(text(status, "/failureReason"), reason, words)?;
@@ -354,10 +365,10 @@ fn says(sentence: &str, reason: &str, words: &[&str]) -> Result<()> {
 fn holds(object: &Value, type_: &str, status: &str, reason: &str) -> Result<()> {
     let conditions =
         object.pointer("/status/conditions").and_then(Value::as_array).context("no conditions")?;
-    let condition = conditions.iter().find(|condition| condition["type"] == type_);
+    let condition = conditions.iter().find(|condition| text(condition, "/type") == type_);
     let condition = condition.with_context(|| format!("no condition {type_}"))?;
     ensure!(
-        condition["status"] == status && condition["reason"] == reason,
+        text(condition, "/status") == status && text(condition, "/reason") == reason,
         "condition {type_} is to be {status} because of {reason}: {condition:#}"
     );
     Ok(())

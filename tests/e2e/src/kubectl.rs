@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     process::{Child, Command, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// How long anything may take that takes seconds: generous, because the machine is shared by everything that runs.
-pub const DEADLINE: Duration = Duration::from_secs(240);
+pub const DEADLINE: Duration = Duration::from_mins(4);
 /// Pause before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -131,7 +131,7 @@ impl Call {
         let mut last = None;
         while Instant::now() < deadline {
             let stream = Watch::begin(&self)?;
-            while let Some(state) = stream.next(deadline)? {
+            while let Some(state) = stream.next(deadline) {
                 if let Some(found) = found(&state)? {
                     return Ok(found);
                 }
@@ -165,11 +165,8 @@ impl Watch {
     }
 
     /// None: the watch ended, or it is `deadline`.
-    fn next(&self, deadline: Instant) -> Result<Option<Value>> {
-        match self.states.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(state) => Ok(Some(state)),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
-        }
+    fn next(&self, deadline: Instant) -> Option<Value> {
+        self.states.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
     }
 }
 

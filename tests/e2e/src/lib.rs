@@ -16,7 +16,7 @@ mod servers;
 mod store;
 mod world;
 
-pub use backup::{Backup, Ended, Run, Spec, manual_job_name};
+pub use backup::{Backup, Ended, Run, Spec, job_name, manual_job_name};
 pub use certificates::Certificates;
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use restore::{Download, untar};
@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256, as hexadecimal digits.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// A value that stands for a secret in tests: everything that bites, around a core by which [`World`] finds it again

@@ -23,7 +23,7 @@ pub struct Download {
 impl Download {
     pub(crate) fn fetch(store: &Store, prefix: &str, manifest: Manifest) -> Result<Self> {
         let folder = Folder::make()?;
-        store.fetch(prefix, &folder.path())?;
+        store.fetch(prefix, folder.path())?;
         Ok(Self { manifest, folder })
     }
 
@@ -69,7 +69,7 @@ impl Download {
             format!(
                 "{:?} do not leave {result}; there is {:?}",
                 part.restore,
-                fs::read_dir(&self.folder.path())
+                fs::read_dir(self.folder.path())
             )
         })
     }
@@ -84,7 +84,7 @@ impl Download {
         for command in &part.restore {
             let output = Command::new("bash")
                 .args(["-c", command])
-                .current_dir(&self.folder.path())
+                .current_dir(self.folder.path())
                 .env("PATH", &path)
                 .envs(variable.clone())
                 .output()
@@ -133,11 +133,7 @@ fn is_about_a_known_role(line: &str) -> bool {
 
 /// What kubectl says of its own connections is not the tool's word.
 fn without_noise(complaints: &str) -> String {
-    complaints
-        .lines()
-        .filter(|line| !line.contains("websocket.go:"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    complaints.split_inclusive('\n').filter(|line| !line.contains("websocket.go:")).collect()
 }
 
 /// `mongorestore` tells its progress on standard error; kubectl tells that a container is gone.

@@ -192,9 +192,9 @@ fn fill_postgres(server: &Server) -> Result<()> {
         + &set("powerless_password", &nasty_secret("powerless"));
     server.sql("postgres", &format!("{passwords}{POSTGRES_ROLES}"))?;
     let names = ["shop", "empty"].into_iter().chain(HOSTILE_NAMES);
-    let create: String =
+    let create: Vec<_> =
         names.map(|name| format!("create database \"{}\";\n", name.replace('"', "\"\""))).collect();
-    server.sql("postgres", &create)?;
+    server.sql("postgres", &create.concat())?;
     server.sql("shop", POSTGRES_SHOP)?;
     HOSTILE_NAMES.iter().try_for_each(|name| server.sql(name, POSTGRES_SMALL).map(drop))
 }
@@ -204,39 +204,33 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\t', "\\t")
 }
 
-/// Databases of MySQL cannot be called `..` or end with a blank; a slash is fine.
 fn fill_mysql(server: &Server) -> Result<()> {
-    let login = server.backup_login();
     let string = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-    let account = |name: &str| format!("{}@'%'", string(name));
-    let mut sql = format!(
-        "create user {me} identified by {};\n\
-         grant select, show view, trigger, event, lock tables, process on *.* to {me};\n",
-        string(&login.password),
-        me = account(&login.username)
-    );
-    if server.engine() == Engine::MySql {
-        sql += &format!("grant show_routine on *.* to {};\n", account(&login.username));
-    }
-    for (name, grants) in
-        [("no_trigger", "select, show view, event"), ("no_routine", "select, show view, trigger, event")]
-    {
-        sql += &format!(
-            "create user {me} identified by {};\ngrant {grants} on shop.* to {me};\n",
-            string(&nasty_secret(name)),
-            me = account(name)
-        );
-    }
-    for name in ["shop", "empty"].into_iter().chain(HOSTILE_NAMES) {
-        let quoted = format!("`{}`", name.replace('`', "``"));
-        sql += &format!("create database {quoted};\nuse {quoted};\n");
-        sql += match name {
+    let account = |name: &str, password: &str, grants: &str, on: &str| {
+        let name = string(name);
+        let password = string(password);
+        format!("create user {name}@'%' identified by {password};\ngrant {grants} on {on} to {name}@'%';\n")
+    };
+    let login = server.backup_login();
+    let all = match server.engine() {
+        Engine::MySql => "select, show view, trigger, event, lock tables, process, show_routine",
+        _ => "select, show view, trigger, event, lock tables, process",
+    };
+    let accounts = [
+        account(&login.username, &login.password, all, "*.*"),
+        account("no_trigger", &nasty_secret("no_trigger"), "select, show view, event", "shop.*"),
+        account("no_routine", &nasty_secret("no_routine"), "select, show view, trigger, event", "shop.*"),
+    ];
+    let databases = ["shop", "empty"].into_iter().chain(HOSTILE_NAMES).map(|name| {
+        let content = match name {
             "shop" => MYSQL_SHOP,
             "empty" => "",
             _ => MYSQL_SMALL,
         };
-    }
-    server.sql("", &sql).map(drop)
+        let name = name.replace('`', "``");
+        format!("create database `{name}`;\nuse `{name}`;\n{content}")
+    });
+    server.sql("", &accounts.into_iter().chain(databases).collect::<String>()).map(drop)
 }
 
 fn fill_mongo(server: &Server) -> Result<()> {

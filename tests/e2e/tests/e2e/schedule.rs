@@ -1,7 +1,7 @@
 //! Schedules: those that come due, those that do not, and those that are none.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Spec, run};
+use dbbackup_e2e::{Spec, job_name, run};
 use serde_json::{Value, json};
 
 #[test]
@@ -24,11 +24,8 @@ fn a_schedule_runs_and_a_suspended_one_does_not() -> Result<()> {
         let ended = backup.next_scheduled_run()?;
         let download = ended.succeeded()?;
         ensure!(ended.record["slot"] == slot, "{slot} was announced: {:#}", ended.record);
-        ensure!(
-            download.manifest.job == format!("due-{}-{}", uid8(backup.uid()), minutes(&download)),
-            "{:?}",
-            download.manifest
-        );
+        let manifest = &download.manifest;
+        ensure!(manifest.job == job_name("due", backup.uid(), manifest.slot.as_second()), "{manifest:?}");
         // Its slot is past as well.
         let status = &suspended.object()?["status"];
         ensure!(
@@ -40,14 +37,6 @@ fn a_schedule_runs_and_a_suspended_one_does_not() -> Result<()> {
         by_hand.succeeded()?;
         by_hand.holds("Scheduled", "False", "Suspended")
     })
-}
-
-fn uid8(uid: &str) -> String {
-    dbbackup_e2e::sha256(format!("{uid}\0"))[..8].to_owned()
-}
-
-fn minutes(download: &dbbackup_e2e::Download) -> i64 {
-    download.manifest.slot.as_second() / 60
 }
 
 #[test]
