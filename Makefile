@@ -8,7 +8,7 @@ PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugi
 SHELL   := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build plugins image images test lint unit component e2e e2e-only demo cluster-up cluster-down crds \
+.PHONY: help setup tools build plugins image images test lint unit component e2e e2e-only demo cluster-up cluster-down bench crds \
   check-generated clean
 
 help: ## this list
@@ -55,6 +55,10 @@ cluster-up: ## a real Kubernetes on this machine, or the one that runs already
 
 cluster-down: ## removes it without a trace
 	@tests/cluster/down
+
+bench: plugins ## figures, as ratios to a peer or a floor of the same run
+	$(CARGO) build $(BINARIES) -p dbbackup-bench
+	@$(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin/postgres_plugin.wasm $(TARGET)/$(MUSL)/release/agent
 
 crds: ## generates deploy/crds from operator/api
 	$(CARGO) run --quiet --locked -p dbbackup-api --example crds > target/crds.yaml && mv target/crds.yaml deploy/crds/databasebackups.yaml
