@@ -14,7 +14,8 @@ SHELL   := bash
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo '  CLUSTER=existing   demo, test and e2e use what kubectl points at; images: REGISTRY=…, OPERATOR_IMAGE=…'
+	@echo '  CLUSTER=existing   demo, test and e2e use what kubectl points at; its nodes must have the images under their names'
+	@echo '                     db-backup.test/…; for demo also in a registry: REGISTRY=registry.example.com/tests'
 	@echo '  CARGO_TARGET_DIR   where Rust compiles to; DBBACKUP_CACHE  tools and images (~/.cache/db-backup-operator)'
 
 demo: ## the main job, to look at: a real backup of a real database, restored and compared
@@ -61,6 +62,7 @@ bench: plugins ## figures, as ratios to a peer or a floor of the same run
 	@$(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin/postgres_plugin.wasm $(TARGET)/$(MUSL)/release/agent
 
 crds: ## generates deploy/crds from operator/api
+	@mkdir -p target
 	$(CARGO) run --quiet --locked -p dbbackup-api --example crds > target/crds.yaml && mv target/crds.yaml deploy/crds/databasebackups.yaml
 
 check-generated: ## fails if deploy/crds is not what operator/api says
@@ -69,7 +71,7 @@ check-generated: ## fails if deploy/crds is not what operator/api says
 setup: ## installs what is missing for building and for the demo
 	@tests/setup
 
-tools: setup ## installs what only the tests need: cargo-deny, cargo-component, shellcheck
+tools: setup ## installs what only the tests need: cargo-deny, cargo-component
 	@tests/setup tools
 
 clean: ## removes what was built; the cluster and the cache of images stay
@@ -81,4 +83,4 @@ component:
 	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test --locked -p dbbackup-plugin-host --test it builtin
 
 e2e-only:
-	@. tests/lib/common.sh && $(CARGO) test --locked -p dbbackup-e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
+	@. tests/lib/common.sh && own_names && $(CARGO) test --locked -p dbbackup-e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4

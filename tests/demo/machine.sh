@@ -10,16 +10,17 @@ step_machine() {
   work "the operator's image" 'run make image' make -C "$root" --no-print-directory image
   local began=$SECONDS
   wait "$beside" ||
-    broken 'the cluster' "$logs/demo-cluster.log" 'run make cluster-down cluster-up; if it was an image: tests/images/build'
+    broken 'the cluster' "$logs/demo-cluster.log" 'run make cluster-down cluster-up, or mend what kubectl points at; if it was an image: tests/images/build'
   done_with 'a cluster, images of PostgreSQL and of an S3 server' $((SECONDS - began))
-  work 'images in the cluster' 'run make cluster-down, then make demo' "$root/tests/load" postgres18 s3
+  if [[ $CLUSTER == own ]]; then
+    work 'images in the cluster' 'run make cluster-down, then make demo' "$root/tests/load" postgres18 s3
+  else
+    shown "$root/tests/load" postgres18 s3
+  fi
   work 'the operator' 'see deploy/base and tests/operator' "$root/tests/operator/install"
 }
 
 beside() {
-  if [[ $CLUSTER == own ]]; then
-    "$root/tests/images/build" postgres18 s3 && "$root/tests/cluster/up"
-  else
-    kubectl get namespaces
-  fi
+  "$root/tests/images/build" postgres18 s3 || return
+  if [[ $CLUSTER == own ]]; then "$root/tests/cluster/up"; else kubectl get namespaces; fi
 }

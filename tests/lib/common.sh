@@ -9,8 +9,8 @@ logs=$root/target/logs
 operator_archive=$root/target/image/operator.tar
 tools=$cache/tools/bin
 
-# CLUSTER: `own` starts a Kubernetes on this machine; `existing` uses what kubectl points at, into which the images
-# must have been loaded, or from whose registry (REGISTRY, OPERATOR_IMAGE) it can pull them.
+# CLUSTER: `own` starts a Kubernetes on this machine; `existing` uses what kubectl points at, whose nodes must have the
+# images. The demo also takes them from a registry, REGISTRY, where each has the same name and tag.
 export CLUSTER=${CLUSTER:-own}
 export REGISTRY=${REGISTRY:-db-backup.test}
 export OPERATOR_IMAGE=${OPERATOR_IMAGE:-$REGISTRY/operator:dev}
@@ -21,6 +21,12 @@ say() { printf '%s\n' "$*"; }
 die() {
   printf 'error: %s\n' "$*" >&2
   exit 1
+}
+
+# The end-to-end tests name their images themselves.
+own_names() {
+  [[ $REGISTRY == db-backup.test ]] ||
+    die "the end-to-end tests take no REGISTRY: load the images into the cluster's nodes as db-backup.test/…; tests/load lists them"
 }
 
 case $CLUSTER in

@@ -21,6 +21,10 @@ stage() {
   rm -f "$running/$name"
   counts=$(count "$log")
   passed=${counts% *} failed=${counts#* }
+  if ((code == 0 && passed == 0)) && grep -q '^test result: ' "$log"; then
+    code=1
+    echo 'no test ran' >>"$log"
+  fi
   # What failed before it could count is one failure all the same.
   ((code == 0 || failed > 0)) || failed=1
   printf '%s %s %s %s %s\n' "$name" "$code" "$passed" "$failed" $((SECONDS - began)) >>"$results"
