@@ -1,6 +1,6 @@
 //! When backups are due: a cron schedule in a time zone, as instants.
 //!
-//! Rules (DESIGN.md section 7):
+//! Rules:
 //! - five fields or a macro; where day of month and day of week are both restricted, either is enough; Sunday is
 //!   0 or 7;
 //! - a schedule with no `*` in minute and hour names *fixed times*: one that daylight saving skips runs at the

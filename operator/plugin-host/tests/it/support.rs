@@ -10,7 +10,8 @@ use dbbackup_plugin_host::{Host, Limits, Plugin};
 use dbbackup_protocol::contract::{Connection, Request, Tls, TlsMode};
 
 /// The component of a workspace package, as `make plugins` would build it. In a target folder of its own: the one in
-/// use is locked by the `cargo test` that runs us. With `PLUGINS_BY_CARGO_COMPONENT` set, that tool builds it.
+/// use is locked by the `cargo test` that runs us. With `PLUGINS_BY_CARGO_COMPONENT` set, that tool builds it, in yet
+/// another one: it must not find what cargo left.
 pub(crate) fn component(package: &str) -> Vec<u8> {
     static BUILT: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap();
@@ -18,8 +19,8 @@ pub(crate) fn component(package: &str) -> Vec<u8> {
 }
 
 fn build(package: &str) -> Vec<u8> {
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let component = std::env::var_os("PLUGINS_BY_CARGO_COMPONENT").map(|_| "component");
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(component.unwrap_or("guests"));
     let status = Command::new(env!("CARGO"))
         .args(component)
         .args(["build", "--quiet", "--profile", "plugin", "--target", "wasm32-wasip2", "-p", package])

@@ -122,7 +122,7 @@ fn issue(path: &str, reason: &str, message: &str) -> Issue {
     Issue { path: path.to_owned(), reason: reason.to_owned(), message: message.to_owned() }
 }
 
-#[allow(unconditional_recursion)]
+#[expect(unconditional_recursion, reason = "it is to exhaust the stack")]
 fn recurse(depth: u64) -> u64 {
     black_box(recurse(black_box(depth + 1))) + depth
 }
