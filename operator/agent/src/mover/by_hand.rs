@@ -45,8 +45,9 @@ pub(crate) fn steps(storage: &Storage, run_prefix: &str) -> Vec<String> {
         "Open a bash in that folder, the one with manifest.json; sha256sum and zstd must be installed.".into(),
         "For each entry of parts, in their order, run its restore commands one after the other.".into(),
         "The first command checks the bytes. If it does not print OK, stop: the object is damaged.".into(),
-        "The second command restores. Set the variables that it names, for example TARGET, before. Any exit code \
-         but 0 means that the restore is not complete."
+        "The second command restores. Before, set the variable that it names and export it: TARGET_DATABASE is the \
+         name of an empty database, TARGET_URI the connection string of the new server. If the name holds = or ://, \
+         write TARGET_DATABASE=\"dbname='NAME'\". Any exit code but 0 means that the restore is not complete."
             .into(),
     ]
 }
@@ -61,10 +62,10 @@ mod tests {
     #[test]
     fn commands_check_before_they_restore() {
         assert_eq!(
-            commands("a/db.x.dump.zst", SHA, ZSTD, Some("pg_restore -d \"$TARGET\""), "db.x.dump"),
+            commands("a/db.x.dump.zst", SHA, ZSTD, Some("pg_restore -d \"$TARGET_DATABASE\""), "db.x.dump"),
             [
                 "printf '%s  %s\\n' 00ff 'a/db.x.dump.zst' | sha256sum -c -",
-                "set -o pipefail; zstd -dc 'a/db.x.dump.zst' | pg_restore -d \"$TARGET\"",
+                "set -o pipefail; zstd -dc 'a/db.x.dump.zst' | pg_restore -d \"$TARGET_DATABASE\"",
             ]
         );
         let plain = commands("a/db", SHA, Compression::None, None, "db");

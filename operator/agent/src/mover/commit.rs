@@ -2,7 +2,7 @@
 
 use dbbackup_protocol::{
     layout,
-    manifest::{self, Manifest},
+    manifest::{self, Manifest, StoredPart},
     report::{ManifestRef, Reason},
     work_order::Run,
 };
@@ -59,7 +59,39 @@ pub(crate) async fn find(store: &Store, run_prefix: &Path, run: &Run) -> Result<
     }
 }
 
-/// Writes `manifest` and reads it back.
+/// Whether every object that the manifest names is there and has its size. Their number is bounded by
+/// [`manifest::MAX_BYTES`].
+///
+/// # Errors
+/// The storage's, or [`Reason::ManifestConflict`] names the first object that is not as it should be.
+pub(crate) async fn check_whole(
+    store: &Store,
+    run_prefix: &Path,
+    Committed { manifest, reference }: &Committed,
+) -> Result<(), Failure> {
+    for StoredPart { object, stored_bytes, .. } in &manifest.parts {
+        let found = match Path::parse(format!("{run_prefix}/{object}")) {
+            Ok(path) => store.size(&path).await?,
+            Err(_) => None,
+        };
+        let wrong = match found {
+            Some(bytes) if bytes == *stored_bytes => continue,
+            Some(bytes) => format!("has {bytes} bytes instead of {stored_bytes}"),
+            None => "is not there".to_owned(),
+        };
+        return Err(Failure::new(
+            Reason::ManifestConflict,
+            format!(
+                "{} in {} names the object {object:?}, which {wrong}: that backup is not whole; move its folder away",
+                reference.key,
+                store.place()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Writes `manifest` and reads it back. Another attempt's manifest counts only with all its objects.
 ///
 /// # Errors
 /// [`CommitError`] says what may be done about this attempt's parts.
@@ -79,7 +111,11 @@ pub(crate) async fn commit(
     let expected = reference(&path, &bytes);
     let created = store.create(&path, bytes).await;
     let found = find(store, run_prefix, run).await;
-    settle(created, found, Committed { manifest, reference: expected })
+    let commit = settle(created, found, Committed { manifest, reference: expected })?;
+    if let Commit::Theirs(committed) = &commit {
+        check_whole(store, run_prefix, committed).await.map_err(CommitError::Absent)?;
+    }
+    Ok(commit)
 }
 
 /// Whatever the store said to the write, what can be read back is what counts.
@@ -89,11 +125,17 @@ fn settle(
     written: Committed,
 ) -> Result<Commit, CommitError> {
     match (created, found) {
-        (_, Ok(Some(found))) if found.reference == written.reference => Ok(Commit::Ours(found)),
+        // Also when the bytes came back otherwise: what it names must not be removed.
+        (_, Ok(Some(found))) if found.reference == written.reference || same_attempt(&found, &written) => {
+            Ok(Commit::Ours(found))
+        }
         (_, Ok(Some(found))) => Ok(Commit::Theirs(found)),
         // Keys that may write but not read: the store has confirmed it.
         (Created::New, Ok(None)) => Ok(Commit::Ours(written)),
-        (_, Err(failure)) if failure.reason == Reason::ManifestConflict => Err(CommitError::Absent(failure)),
+        // Another one stands where ours would; only a store that said so makes sure that it is not ours.
+        (Created::Existed, Err(failure)) if failure.reason == Reason::ManifestConflict => {
+            Err(CommitError::Absent(failure))
+        }
         // A store that answered has refused; one that did not may still be carrying it out.
         (Created::Unknown(failure), Ok(None)) if failure.reason != Reason::StorageUnavailable => {
             Err(CommitError::Absent(failure))
@@ -108,6 +150,18 @@ fn settle(
     }
 }
 
+/// Whether a manifest names the folder of the attempt that wrote the other.
+fn same_attempt(found: &Committed, written: &Committed) -> bool {
+    let mut folders = written.manifest.parts.iter().filter_map(folder);
+    let Some(mine) = folders.next() else { return false };
+    found.manifest.parts.iter().filter_map(folder).any(|folder| folder == mine)
+}
+
+/// Folder of a part: its attempt's.
+fn folder(part: &StoredPart) -> Option<&str> {
+    part.object.split_once('/').map(|(folder, _)| folder)
+}
+
 fn reference(path: &Path, bytes: &[u8]) -> ManifestRef {
     ManifestRef { key: path.to_string(), sha256: hex(&Sha256::digest(bytes)) }
 }
@@ -116,10 +170,14 @@ fn reference(path: &Path, bytes: &[u8]) -> ManifestRef {
 mod tests {
     use super::*;
 
-    fn committed(sha256: &str) -> Committed {
+    fn committed(sha256: &str, attempt: &str) -> Committed {
+        let part = serde_json::json!({
+            "name": "p", "object": format!("{attempt}/p"), "mediaType": "m", "bytes": 3, "sha256": "s",
+            "storedBytes": 3, "storedSha256": "s", "compression": {"algorithm": "none"}, "restore": [],
+        });
         let manifest = serde_json::json!({
             "version": 1, "namespace": "n", "name": "o", "uid": "u", "job": "j", "slot": "2026-11-24T02:30:00Z",
-            "trigger": "schedule", "databaseType": "x", "clientImage": "i", "parts": [], "restoreByHand": [],
+            "trigger": "schedule", "databaseType": "x", "clientImage": "i", "parts": [part], "restoreByHand": [],
             "plugin": {"id": "p", "version": "1", "digest": "d"},
             "startedAt": "2026-11-24T02:30:00Z", "finishedAt": "2026-11-24T02:30:00Z",
         });
@@ -132,23 +190,30 @@ mod tests {
         let failure = |reason| Failure::new(reason, "x");
         let unknown = |reason| Created::Unknown(failure(reason));
         let (unavailable, denied) = (Reason::StorageUnavailable, Reason::StorageDenied);
+        let conflict = Reason::ManifestConflict;
         for (created, found, expected) in [
-            (Created::New, Ok(Some(committed("ours"))), "ours"),
+            (Created::New, Ok(Some(committed("ours", "me"))), "ours"),
             (Created::New, Ok(None), "ours"),
             (Created::New, Err(failure(unavailable)), "unknown"),
-            (Created::Existed, Ok(Some(committed("ours"))), "ours"),
-            (Created::Existed, Ok(Some(committed("other"))), "theirs"),
-            (Created::Existed, Err(failure(Reason::ManifestConflict)), "absent"),
+            (Created::New, Err(failure(conflict)), "unknown"),
+            (Created::New, Ok(Some(committed("other", "me"))), "ours"),
+            (Created::Existed, Ok(Some(committed("other", "me"))), "ours"),
+            (unknown(unavailable), Ok(Some(committed("other", "me"))), "ours"),
+            (Created::Existed, Ok(Some(committed("ours", "me"))), "ours"),
+            (Created::Existed, Ok(Some(committed("other", "they"))), "theirs"),
+            (Created::Existed, Err(failure(conflict)), "absent"),
             (Created::Existed, Err(failure(unavailable)), "unknown"),
             (Created::Existed, Ok(None), "unknown"),
-            (unknown(unavailable), Ok(Some(committed("ours"))), "ours"),
-            (unknown(unavailable), Ok(Some(committed("other"))), "theirs"),
+            (unknown(unavailable), Ok(Some(committed("ours", "me"))), "ours"),
+            (unknown(unavailable), Ok(Some(committed("other", "they"))), "theirs"),
             (unknown(unavailable), Ok(None), "unknown"),
             (unknown(unavailable), Err(failure(unavailable)), "unknown"),
+            (unknown(unavailable), Err(failure(conflict)), "unknown"),
+            (unknown(denied), Err(failure(conflict)), "unknown"),
             (unknown(denied), Ok(None), "absent"),
         ] {
             let case = format!("{created:?}, {found:?}");
-            let settled = match settle(created, found, committed("ours")) {
+            let settled = match settle(created, found, committed("ours", "me")) {
                 Ok(Commit::Ours(_)) => "ours",
                 Ok(Commit::Theirs(_)) => "theirs",
                 Err(CommitError::Absent(_)) => "absent",

@@ -139,6 +139,7 @@ impl Mover<'_> {
     ) -> Result<Work, Failure> {
         // Also shows that the storage can be reached, before anything is asked of the database.
         if let Some(committed) = commit::find(look, run_prefix, self.run_ref()).await? {
+            commit::check_whole(look, run_prefix, &committed).await?;
             tracing::info!(key = committed.reference.key, "an earlier attempt has finished this run");
             return Ok(Work::Found(Box::new(committed)));
         }

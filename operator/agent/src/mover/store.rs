@@ -168,6 +168,19 @@ impl Store {
         }
     }
 
+    /// Size of an object; none: it is not there. Whoever may read the manifest may read what it names, so a refusal
+    /// means the same.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, Failure> {
+        match self.objects.head(path).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(error) if Place::is_absent(&error) || self.place.may_be_absent(&error) => Ok(None),
+            Err(error) => Err(self.place.failure("look for an object", &error)),
+        }
+    }
+
     async fn exists(&self, path: &Path) -> bool {
         self.objects.head(path).await.is_ok()
     }

@@ -1,6 +1,6 @@
 //! The commit point: found, raced for, in the way.
 
-use std::fs;
+use std::{fs, io, path::PathBuf};
 
 use dbbackup_protocol::{
     layout,
@@ -38,6 +38,22 @@ fn the_slower_of_two_attempts_takes_its_parts_back() {
     assert!(ended.report.found);
     assert_eq!(manifest.parts[0].object, "12345678/dump.sql.zst");
     assert!(!pod.run_folder().join("87654321").exists());
+}
+
+#[test]
+fn a_manifest_without_its_objects_is_no_backup() {
+    for (spoil, words) in [
+        (fs::remove_file as fn(PathBuf) -> io::Result<()>, "is not there"),
+        (|object| fs::write(object, "half"), "has 4 bytes"),
+    ] {
+        let pod = Pod::of(part("seq 9"));
+        let (_, manifest) = pod.succeeds();
+        spoil(pod.run_folder().join(&manifest.parts[0].object)).unwrap();
+        let before = files(&pod.run_folder());
+        let pod = pod.again("87654321-x");
+        pod.run().failed(Reason::ManifestConflict, &["12345678/dump.sql.zst", words]);
+        assert_eq!(files(&pod.run_folder()), before);
+    }
 }
 
 #[test]
