@@ -54,10 +54,11 @@ pub fn part_file(name: &str, item: Option<&str>, extension: &str, compression: C
 const MAX_ITEM: usize = 160;
 
 /// RFC 3986 unreserved characters but for `.` and `~` stay, every other byte becomes `%XX`: the result can be
-/// neither `.` nor `..`, nor hold a slash. More than [`MAX_ITEM`] bytes are cut at a whole character and completed
-/// by a 64-bit FNV-1a hash of the item, which tells cut names apart (it is no defence: the index of the part in
-/// the manifest is what counts).
+/// neither `.` nor `..`, nor hold a slash. More than [`MAX_ITEM`] bytes are cut at a whole character. An item that was
+/// cut or has an upper-case letter is completed by its 64-bit FNV-1a hash, which tells cut names apart, and `Shop` from
+/// `shop` in storage that ignores case. It is no defence: the agent refuses to write two objects of one name.
 fn encode_item(item: &str) -> String {
+    let hashed = |out: &str| format!("{out}-{:016x}", fnv1a(item.as_bytes()));
     let mut out = String::with_capacity(item.len());
     for byte in item.bytes() {
         let whole = match byte {
@@ -65,11 +66,11 @@ fn encode_item(item: &str) -> String {
             _ => format!("%{byte:02X}"),
         };
         if out.len() + whole.len() > MAX_ITEM {
-            return format!("{out}-{:016x}", fnv1a(item.as_bytes()));
+            return hashed(&out);
         }
         out.push_str(&whole);
     }
-    out
+    if item.bytes().any(|byte| byte.is_ascii_uppercase()) { hashed(&out) } else { out }
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
@@ -98,10 +99,13 @@ mod tests {
     fn different_items_have_different_names() {
         let long = "x".repeat(500);
         let longer = "x".repeat(501);
-        let items = ["a", "A", "a ", "%61", "a/", long.as_str(), longer.as_str()];
-        let names: std::collections::BTreeSet<_> = items.iter().map(|item| encode_item(item)).collect();
+        let items = ["a", "A", "a ", "%61", "a/", "shop", "Shop", "sHop", long.as_str(), longer.as_str()];
+        // Also where case is ignored.
+        let names: std::collections::BTreeSet<_> =
+            items.iter().map(|item| encode_item(item).to_lowercase()).collect();
         assert_eq!(names.len(), items.len());
         assert!(names.iter().all(|name| name.len() < 200));
+        assert_eq!(encode_item("shop_1 ä"), "shop_1%20%C3%A4", "readable as far as it can be");
     }
 
     #[test]

@@ -4,12 +4,8 @@ use dbbackup_protocol::report::Reason;
 use object_store::{MultipartUpload, PutPayload, path::Path};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{progress::Progress, store::Store};
+use super::{progress::Progress, room::Chunk, store::Store};
 use crate::failure::Failure;
-
-/// Chunks up to this size are sent two at a time, larger ones one at a time: with the one that is being filled,
-/// at most 96 MiB until 32 GiB are stored, then twice 1/1000 of what is stored.
-const PAIRED_CHUNK: usize = 32 * 1024 * 1024;
 
 /// One attempt of a run.
 #[derive(Debug)]
@@ -36,21 +32,26 @@ impl Attempt {
         let path = Path::parse(format!("{}/{file}", self.folder)).map_err(|error| {
             Failure::new(Reason::Internal, format!("{file:?} is no name in a storage: {error}"))
         })?;
-        if self.objects.contains(&path) {
-            return Err(Failure::new(Reason::Internal, format!("two parts would have the name {file}")));
+        // Some network file systems ignore case: the later one would overwrite the earlier one.
+        let same = |object: &&Path| object.as_ref().eq_ignore_ascii_case(path.as_ref());
+        if let Some(object) = self.objects.iter().find(same) {
+            return Err(Failure::plan(format!(
+                "the object {path} would overwrite {object} in storage that ignores case: rename or exclude one of \
+                 the two databases"
+            )));
         }
         self.open = Some(self.store.begin(&path).await?);
         self.objects.push(path);
         Ok(())
     }
 
-    /// Uploads chunks until their sender is gone.
+    /// Uploads chunks until their sender is gone. All that are there are sent at a time: their room limits how many.
     ///
     /// # Errors
     /// The storage's.
     pub(crate) async fn upload(
         &mut self,
-        mut chunks: mpsc::Receiver<Vec<u8>>,
+        mut chunks: mpsc::Receiver<Chunk>,
         progress: &Progress,
     ) -> Result<(), Failure> {
         let upload = self.open.as_mut().ok_or_else(not_begun)?;
@@ -71,13 +72,14 @@ impl Attempt {
                     continue;
                 }
             };
-            let Some(chunk) = chunk else { break };
-            let bytes = chunk.len();
-            while flying.len() > usize::from(bytes <= PAIRED_CHUNK) {
-                flying.join_next().await.map_or(Ok(()), landed)?;
-            }
-            let part = upload.put_part(PutPayload::from(chunk));
-            flying.spawn(async move { part.await.map(|()| bytes) });
+            let Some(Chunk { bytes, room, size: _ }) = chunk else { break };
+            let size = bytes.len();
+            let part = upload.put_part(PutPayload::from(bytes));
+            flying.spawn(async move {
+                let stored = part.await.map(|()| size);
+                drop(room);
+                stored
+            });
         }
         while let Some(result) = flying.join_next().await {
             landed(result)?;
@@ -100,11 +102,11 @@ impl Attempt {
     /// Takes back everything; what cannot be taken back is logged and counted.
     pub(crate) async fn discard(&mut self) -> usize {
         let mut left = 0;
-        if let Some(mut upload) = self.open.take()
-            && let Err(error) = upload.abort().await
+        if let Some(upload) = self.open.take()
+            && let Err(failure) = self.store.abort(upload).await
         {
-            // After a lost answer there may be nothing to abort any more.
-            tracing::warn!(%error, "the upload could not be aborted");
+            left += 1;
+            tracing::warn!(error = failure.message, "an upload of this attempt stays behind");
         }
         for path in std::mem::take(&mut self.objects) {
             if let Err(failure) = self.store.remove(&path).await {
@@ -112,7 +114,10 @@ impl Attempt {
                 tracing::warn!(%path, error = failure.message, "an object of this attempt stays behind");
             }
         }
-        self.store.remove_folder(&self.folder);
+        if let Err(error) = self.store.remove_folder(&self.folder) {
+            left += 1;
+            tracing::warn!(folder = %self.folder, %error, "the folder of this attempt stays behind");
+        }
         left
     }
 }
@@ -123,24 +128,30 @@ fn not_begun() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, sync::Arc, time::Duration};
+    use std::{cell::Cell, pin::Pin, sync::Arc, time::Duration};
 
     use object_store::{
-        ObjectStoreExt as _,
+        Error, ObjectStoreExt as _, PutResult, UploadPart,
         memory::InMemory,
         throttle::{ThrottleConfig, ThrottledStore},
     };
 
     use super::*;
+    use crate::mover::room::Room;
 
     async fn upload(attempt: &mut Attempt, chunks: usize) {
-        let (to, from) = mpsc::channel(10);
-        for _ in 0..chunks {
-            to.send(vec![7; 1000]).await.unwrap();
-        }
-        drop(to);
+        let (to, from) = mpsc::channel(1);
+        let dump = async move {
+            let room = Room::new();
+            for _ in 0..chunks {
+                let mut chunk = room.chunk(1000).await.unwrap();
+                chunk.bytes.resize(1000, 7);
+                to.send(chunk).await.unwrap();
+            }
+        };
         let progress = Progress::default();
-        attempt.upload(from, &progress).await.unwrap();
+        let ((), stored) = tokio::join!(dump, attempt.upload(from, &progress));
+        stored.unwrap();
         assert_eq!(progress.totals().1, chunks as u64 * 1000);
     }
 
@@ -155,7 +166,14 @@ mod tests {
         assert!(objects.head(&mine).await.is_err(), "an object appears only when it is complete");
         attempt.complete(5000).await.unwrap();
         assert_eq!(objects.head(&mine).await.unwrap().size, 5000);
-        assert_eq!(attempt.begin("a").await.unwrap_err().reason, Reason::Internal, "the same name again");
+        for again in ["a", "A"] {
+            let failure = attempt.begin(again).await.unwrap_err();
+            assert_eq!(failure.reason, Reason::WorkOrderInvalid);
+            assert!(
+                failure.message.contains(&format!("run/me/{again} would overwrite run/me/a")),
+                "{failure}"
+            );
+        }
         attempt.begin("b").await.unwrap();
         upload(&mut attempt, 1).await;
 
@@ -164,26 +182,65 @@ mod tests {
         assert!(objects.head(&neighbour).await.is_ok());
     }
 
+    /// An upload that can only fail to be aborted.
+    #[derive(Debug)]
+    struct Stuck(Option<object_store::Error>);
+
+    type Answer<'a, T> = Pin<Box<dyn Future<Output = object_store::Result<T>> + Send + 'a>>;
+
+    impl MultipartUpload for Stuck {
+        fn put_part(&mut self, _: PutPayload) -> UploadPart {
+            unreachable!()
+        }
+
+        fn complete<'s: 'a, 'a>(&'s mut self) -> Answer<'a, PutResult> {
+            unreachable!()
+        }
+
+        fn abort<'s: 'a, 'a>(&'s mut self) -> Answer<'a, ()> {
+            let error = self.0.take().unwrap();
+            Box::pin(async { Err(error) })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_cannot_be_aborted_is_left_behind() {
+        let gone = || "<Code>NoSuchUpload</Code>".into();
+        for (error, left) in [
+            (Error::NotFound { path: "a".into(), source: gone() }, 0),
+            (Error::Generic { store: "S3", source: "connection refused".into() }, 1),
+            (Error::PermissionDenied { path: "a".into(), source: "403".into() }, 1),
+        ] {
+            let store = Store::of_bucket(Arc::new(InMemory::new()));
+            let mut attempt = Attempt::new(store, Path::from("run/me"));
+            attempt.open = Some(Box::new(Stuck(Some(error))));
+            assert_eq!(attempt.discard().await, left);
+        }
+    }
+
     #[tokio::test]
     async fn a_slow_store_slows_the_dump_instead_of_filling_the_memory() {
         let config =
             ThrottleConfig { wait_put_per_call: Duration::from_mins(1), ..ThrottleConfig::default() };
         let slow = Store::of_bucket(Arc::new(ThrottledStore::new(InMemory::new(), config)));
-        let mut attempt = Attempt::new(slow, Path::from("run/me"));
-        attempt.begin("a").await.unwrap();
-        let (to, from) = mpsc::channel(1);
-        let taken = Cell::new(0);
-        let dump = async {
-            while to.send(vec![7; 1000]).await.is_ok() {
-                taken.set(taken.get() + 1);
+        for (size, most) in [(1000, 3), (32 * 1024 * 1024, 3), (32 * 1024 * 1024 + 1, 2)] {
+            let mut attempt = Attempt::new(slow.clone(), Path::from("run/me"));
+            attempt.begin("a").await.unwrap();
+            let (to, from) = mpsc::channel(1);
+            let (room, begun) = (Room::new(), Cell::new(0));
+            let dump = async {
+                while let Ok(chunk) = room.chunk(size).await {
+                    begun.set(begun.get() + 1);
+                    to.send(chunk).await.unwrap();
+                }
+            };
+            let progress = Progress::default();
+            tokio::select! {
+                () = dump => {}
+                result = attempt.upload(from, &progress) => panic!("{result:?}"),
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
             }
-        };
-        let progress = Progress::default();
-        tokio::select! {
-            () = dump => {}
-            result = attempt.upload(from, &progress) => panic!("{result:?}"),
-            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            assert_eq!(begun.get(), most, "chunks of {size} bytes");
         }
-        assert_eq!(taken.get(), 4, "two flying, one waiting for them, one in the channel");
     }
 }

@@ -1,9 +1,11 @@
 //! The mover: holds the storage keys, asks the shim for one thing after the other, moves the bytes and judges.
 //!
-//! Memory stays bounded whatever the size of the database: chunks of 8 MiB, of which at most three are in memory
-//! until 8 GB are stored; at most 96 MiB of them until 32 GiB, then twice 1/1000 of what is stored (205 MiB at
-//! 100 GiB): S3 takes no more than 10,000 chunks for one object. zstd needs about 5 MiB at level 3 and 90 MiB at
-//! level 19.
+//! Memory stays bounded whatever the size of the database. Chunks have 8 MiB, and from 8.4 GB stored in one object
+//! 1/1000 of it, because S3 takes no more than 10,000 of them. Three are in memory, the one that is being filled
+//! included, above 32 MiB two: 24 MiB until 8.4 GB, at most 96 MiB until 33.6 GB, then 2/1000 of what is stored
+//! (191 MiB at 100 GB), at most 2 GiB. zstd needs about 5 MiB at level 3 and 90 MiB at level 19, all the rest about
+//! 20 MiB. So 512 MiB, the usual limit, are enough for objects of 180 GB at level 19 and of 230 GB at level 3; beyond
+//! that the mover's limit must be raised by 2/1000 of the size.
 
 mod attempt;
 mod by_hand;
@@ -14,6 +16,7 @@ mod listing;
 mod parts;
 mod place;
 mod progress;
+mod room;
 mod store;
 mod transform;
 
@@ -38,7 +41,8 @@ use self::{
 };
 use crate::{failure::Failure, paths::PodPaths};
 
-/// Cleaning up after SIGTERM must fit into a pod's usual 30 s.
+/// Cleaning up must fit into the pod's 60 s after SIGTERM, and after the agent's own deadline into the 30 s that the
+/// operator leaves at least until the Job's.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One attempt to carry out a work order.
@@ -67,6 +71,10 @@ impl Mover<'_> {
     /// Unless the report is a success nothing is left that looks like a backup: no manifest, and none of this
     /// attempt's objects as far as the storage still obeys. Only when the storage did not answer to the manifest,
     /// which may then be there or not, its parts are left where they are.
+    ///
+    /// An attempt that is killed (SIGKILL, a node that dies) cannot clean up. On a claim the next attempt of the run
+    /// does it. In a bucket its finished parts stay in the run's folder without a manifest, and its unfinished uploads
+    /// until a lifecycle rule of the bucket ends them (`AbortIncompleteMultipartUpload`).
     pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
         let started_at = (self.now)();
         let progress = Progress::default();
@@ -143,6 +151,7 @@ impl Mover<'_> {
             tracing::info!(key = committed.reference.key, "an earlier attempt has finished this run");
             return Ok(Work::Found(Box::new(committed)));
         }
+        look.remove_killed(run_prefix, self.attempt);
         let within = Duration::from_secs(self.order.limits.connect_seconds);
         let mut client = door.admit(within, &self.order.client_image).await?;
         tracing::info!("the client has connected");
@@ -204,7 +213,9 @@ fn folder(path: &str) -> Result<Path, Failure> {
 async fn discard(attempt: &mut Attempt) -> Option<String> {
     match timeout(DISCARD_TIMEOUT, attempt.discard()).await {
         Ok(0) => None,
-        Ok(left) => Some(format!("{left} objects of this attempt could not be removed from storage")),
+        Ok(left) => {
+            Some(format!("{left} objects or uploads of this attempt could not be removed from storage"))
+        }
         Err(_) => Some("removing this attempt's objects from storage took too long".into()),
     }
 }

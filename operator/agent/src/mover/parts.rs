@@ -8,7 +8,7 @@ use dbbackup_protocol::{
     plan::{Check, Part, PartSource, PerItem},
     report::Reason,
 };
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
 
 use super::{
     Mover,
@@ -18,7 +18,8 @@ use super::{
     judge::{Watch, judge, judge_check, judge_listing, program_of},
     listing,
     progress::Progress,
-    transform::{Digests, transform},
+    room::Room,
+    transform::{Chunker, Digests, transform},
 };
 use crate::{
     failure::Failure,
@@ -139,7 +140,8 @@ impl Dump<'_> {
         let (plain, from) = mpsc::channel(PIECES);
         let (to, chunks) = mpsc::channel(1);
         let (compression, watch) = (self.mover.order.compression, Watch::new(completion));
-        let transforming = spawn_blocking(move || transform(from, to, compression, watch));
+        let chunker = Chunker::new(to, Room::new(), Handle::current());
+        let transforming = spawn_blocking(move || transform(from, chunker, compression, watch));
         // The receiver's end ends the thread, and the thread's end ends the upload. A failure on either side drops
         // the other: nothing is waited for that nobody will finish.
         let received = receive(client, plain, progress);

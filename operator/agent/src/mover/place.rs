@@ -59,8 +59,8 @@ const FULL: [&str; 4] =
 const NO_BUCKET: &str = "NoSuchBucket";
 /// Codes that say who was refused, not just that.
 const CREDENTIALS: [&str; 2] = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
-/// The object, and nothing else.
-const NO_OBJECT: &str = "NoSuchKey";
+/// The object or the upload, and nothing else.
+const NO_OBJECT: [&str; 2] = ["NoSuchKey", "NoSuchUpload"];
 
 impl Place {
     /// The failure that `error` is, while `doing` something ("write the dump").
@@ -98,11 +98,11 @@ impl Place {
         }
     }
 
-    /// Whether an object is absent while its bucket or claim is there: some stores also say 404 of a user. An answer
+    /// Whether an object or an upload is absent while its bucket or claim is there: some stores also say 404 of a user. An answer
     /// without a body has no code.
     pub(crate) fn is_absent(error: &object_store::Error) -> bool {
         matches!(error, object_store::Error::NotFound { .. })
-            && s3_code(&chain(error)).is_none_or(|code| code == NO_OBJECT)
+            && s3_code(&chain(error)).is_none_or(|code| NO_OBJECT.contains(&code.as_str()))
     }
 
     /// S3 answers 403 for an absent object when the keys may not list the bucket; that says nothing about writing.
@@ -265,6 +265,7 @@ mod tests {
     fn an_absent_object_is_not_an_absent_bucket() {
         let absent = |code: &str| Error::NotFound { path: "p".into(), source: body(code) };
         assert!(Place::is_absent(&absent("NoSuchKey")));
+        assert!(Place::is_absent(&absent("NoSuchUpload")));
         assert!(!Place::is_absent(&absent("NoSuchBucket")));
         assert!(!Place::is_absent(&absent("XAdminUserNotFound")));
         assert_eq!(bucket().failure("read", &absent("XAdminUserNotFound")).reason, Reason::StorageDenied);

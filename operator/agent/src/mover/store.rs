@@ -196,13 +196,47 @@ impl Store {
         }
     }
 
+    /// Gives up an unfinished upload; one that is not there is no failure. On a claim it goes with its folder.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn abort(&self, mut upload: Box<dyn MultipartUpload>) -> Result<(), Failure> {
+        match upload.abort().await {
+            Err(error) if self.root.is_none() && !Place::is_absent(&error) => {
+                Err(self.place.failure("abort an upload", &error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Removes the folder of an attempt with unfinished uploads, and the folder above if it is empty then. Object
     /// stores have no folders.
-    pub(crate) fn remove_folder(&self, attempt: &Path) {
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn remove_folder(&self, attempt: &Path) -> io::Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        remove_folder(&root.join(attempt.as_ref()))
+    }
+
+    /// Removes what attempts that were killed have left in the folder of a run on a claim: all folders but
+    /// `mine`. Only for a run without a manifest, and while no other attempt lives: a Job makes the next pod only
+    /// when the one before has ended (`podReplacementPolicy: Failed`).
+    ///
+    /// What cannot be removed is logged. Nothing is removed from an object store: the keys may not list, and it aborts
+    /// unfinished uploads itself by a lifecycle rule (`AbortIncompleteMultipartUpload`).
+    pub(crate) fn remove_killed(&self, run: &Path, mine: &str) {
         let Some(root) = &self.root else { return };
-        let folder = root.join(attempt.as_ref());
-        if let Err(error) = remove_folder(&folder) {
-            tracing::warn!(folder = %folder.display(), %error, "could not be removed");
+        let folder = root.join(run.as_ref());
+        let Ok(entries) = fs::read_dir(&folder) else { return };
+        // A symbolic link is no folder: what it shows is left alone.
+        let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        for entry in entries.flatten().filter(|entry| is_folder(entry) && entry.file_name() != mine) {
+            let path = entry.path();
+            match fs::remove_dir_all(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "removed what a killed attempt left"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "could not be removed"),
+            }
         }
     }
 }

@@ -5,9 +5,12 @@ use std::io::{self, Write};
 
 use dbbackup_protocol::work_order::Compression;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
-use super::judge::{Observed, Watch};
+use super::{
+    judge::{Observed, Watch},
+    room::{Chunk, Room},
+};
 use crate::text::hex;
 
 /// Smallest chunk. S3 wants 5 MiB at least.
@@ -15,7 +18,7 @@ const MIN_CHUNK: u64 = 8 * 1024 * 1024;
 /// Largest chunk: what a mover may need in memory for an enormous dump has an end.
 const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
 /// S3 takes 10,000 parts. With chunks of 1/1000 of what is already stored, 10,000 of them carry 5 TB, and the
-/// first 8 GB go in chunks of [`MIN_CHUNK`].
+/// first 8.4 GB go in chunks of [`MIN_CHUNK`].
 const SHARE: u64 = 1000;
 
 /// Facts about one stored part.
@@ -33,12 +36,12 @@ pub(crate) struct Digests {
 /// The receiver of the chunks has gone, or zstd fails: a defect.
 pub(crate) fn transform(
     mut plain: mpsc::Receiver<Vec<u8>>,
-    chunks: mpsc::Sender<Vec<u8>>,
+    chunker: Chunker,
     compression: Compression,
     mut watch: Watch,
 ) -> io::Result<Digests> {
     let mut hash = Sha256::new();
-    let mut encoder = Encoder::new(Chunker::new(chunks), compression)?;
+    let mut encoder = Encoder::new(chunker, compression)?;
     while let Some(piece) = plain.blocking_recv() {
         watch.push(&piece);
         hash.update(&piece);
@@ -84,28 +87,33 @@ impl Encoder {
 }
 
 /// Cuts the stored bytes into chunks and hashes them.
-struct Chunker {
-    chunks: mpsc::Sender<Vec<u8>>,
-    chunk: Vec<u8>,
-    size: usize,
+pub(crate) struct Chunker {
+    chunks: mpsc::Sender<Chunk>,
+    room: Room,
+    /// Where to wait for room.
+    runtime: Handle,
+    chunk: Option<Chunk>,
     hash: Sha256,
     bytes: u64,
 }
 
 impl Chunker {
-    fn new(chunks: mpsc::Sender<Vec<u8>>) -> Self {
-        Self { chunks, chunk: Vec::new(), size: chunk_size(0), hash: Sha256::new(), bytes: 0 }
+    pub(crate) fn new(chunks: mpsc::Sender<Chunk>, room: Room, runtime: Handle) -> Self {
+        Self { chunks, room, runtime, chunk: None, hash: Sha256::new(), bytes: 0 }
     }
 
-    fn send(&mut self) -> io::Result<()> {
-        let chunk = std::mem::take(&mut self.chunk);
-        self.size = chunk_size(self.bytes);
+    fn begin(&self) -> io::Result<Chunk> {
+        let size = chunk_size(self.bytes);
+        self.runtime.block_on(self.room.chunk(size)).map_err(io::Error::other)
+    }
+
+    fn send(&self, chunk: Chunk) -> io::Result<()> {
         self.chunks.blocking_send(chunk).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 
     fn finish(mut self) -> io::Result<(u64, String)> {
-        if !self.chunk.is_empty() {
-            self.send()?;
+        if let Some(chunk) = self.chunk.take() {
+            self.send(chunk)?;
         }
         Ok((self.bytes, hex(&self.hash.finalize())))
     }
@@ -113,16 +121,15 @@ impl Chunker {
 
 impl Write for Chunker {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.chunk.capacity() == 0 {
-            self.chunk.reserve_exact(self.size);
-        }
-        let room = self.size.saturating_sub(self.chunk.len());
-        let taken = bytes.get(..room).unwrap_or(bytes);
+        let mut chunk = self.chunk.take().map_or_else(|| self.begin(), Ok)?;
+        let taken = bytes.get(..chunk.size - chunk.bytes.len()).unwrap_or(bytes);
         self.hash.update(taken);
-        self.chunk.extend_from_slice(taken);
+        chunk.bytes.extend_from_slice(taken);
         self.bytes += taken.len() as u64;
-        if self.chunk.len() >= self.size {
-            self.send()?;
+        if chunk.bytes.len() < chunk.size {
+            self.chunk = Some(chunk);
+        } else {
+            self.send(chunk)?;
         }
         Ok(taken.len())
     }
@@ -140,6 +147,7 @@ fn chunk_size(stored: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use dbbackup_protocol::plan::Completion;
+    use tokio::runtime::Runtime;
 
     use super::*;
 
@@ -159,7 +167,9 @@ mod tests {
             (0..100_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).step_by(2).take(100_000).collect();
         for compression in [Compression::None, Compression::Zstd { level: 1 }] {
             let (plain, from) = mpsc::channel(1000);
-            let (to, mut chunks) = mpsc::channel(1000);
+            let (to, mut chunks) = mpsc::channel(1);
+            let runtime = Runtime::new().unwrap();
+            let chunker = Chunker::new(to, Room::new(), runtime.handle().clone());
             for _ in 0..200 {
                 plain.blocking_send(piece.clone()).unwrap();
             }
@@ -172,12 +182,14 @@ mod tests {
                 stderr_required: None,
                 minimum_bytes: 1,
             };
-            let digests = transform(from, to, compression, Watch::new(&completion)).unwrap();
+            let watch = Watch::new(&completion);
+            let transforming = std::thread::spawn(move || transform(from, chunker, compression, watch));
             let mut stored = Vec::new();
-            while let Some(chunk) = chunks.blocking_recv() {
-                assert!(chunk.len() as u64 <= MIN_CHUNK);
-                stored.extend(chunk);
+            while let Some(Chunk { bytes, .. }) = chunks.blocking_recv() {
+                assert!(bytes.len() as u64 <= MIN_CHUNK);
+                stored.extend(bytes);
             }
+            let digests = transforming.join().unwrap().unwrap();
             assert_eq!(digests.stored_bytes, stored.len() as u64);
             assert_eq!(digests.stored_sha256, hex(&Sha256::digest(&stored)));
             let back = match compression {

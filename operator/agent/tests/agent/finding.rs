@@ -1,10 +1,14 @@
 //! The commit point: found, raced for, in the way.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use dbbackup_protocol::{
     layout,
     manifest::{MAX_BYTES, Manifest},
+    plan::PartSource,
     report::{Outcome, Reason},
 };
 
@@ -31,13 +35,23 @@ fn the_slower_of_two_attempts_takes_its_parts_back() {
     let manifest = pod.run_folder().join(layout::MANIFEST);
     let saved = pod.root.path().join("saved.json");
     fs::rename(&manifest, &saved).unwrap();
+    let parts = pod.run_folder().join("12345678");
+    let saved_parts = pod.root.path().join("saved");
+    fs::rename(&parts, &saved_parts).unwrap();
     let mut pod = pod.again("87654321-x");
-    let slow = format!("seq 5; mv '{}' '{}'", saved.display(), manifest.display());
-    pod.order.plan.parts = vec![dbbackup_protocol::plan::PartSource::One(part(&slow))];
-    let (ended, manifest) = pod.succeeds();
+    let appear = |from: &Path, to: &Path| format!("mv '{}' '{}'", from.display(), to.display());
+    let slow = format!("seq 5; {}; {}", appear(&saved_parts, &parts), appear(&saved, &manifest));
+    pod.order.plan.parts = vec![PartSource::One(part(&slow))];
+    let (ended, found) = pod.succeeds();
     assert!(ended.report.found);
-    assert_eq!(manifest.parts[0].object, "12345678/dump.sql.zst");
+    assert_eq!(found.parts[0].object, "12345678/dump.sql.zst");
     assert!(!pod.run_folder().join("87654321").exists());
+
+    // The same, but its parts are gone: that is no backup.
+    fs::rename(&manifest, &saved).unwrap();
+    let mut pod = pod.again("99999999-x");
+    pod.order.plan.parts = vec![PartSource::One(part(&format!("seq 5; {}", appear(&saved, &manifest))))];
+    pod.run().failed(Reason::ManifestConflict, &["12345678/dump.sql.zst", "is not there"]);
 }
 
 #[test]

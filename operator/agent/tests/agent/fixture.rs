@@ -141,7 +141,8 @@ impl Pod {
 
     /// The next attempt of the same run.
     pub(crate) fn again(self, uid: &str) -> Self {
-        fs::remove_file(at(self.root.path(), pod::TERMINATION_LOG)).unwrap();
+        // A killed mover has left none.
+        let _ = fs::remove_file(at(self.root.path(), pod::TERMINATION_LOG));
         fs::remove_dir_all(at(self.root.path(), pod::SOCKET_DIR)).unwrap();
         Self { uid: uid.into(), ..self }
     }
@@ -234,6 +235,12 @@ impl Running {
         let report = RunReport::parse(&message)
             .unwrap_or_else(|error| panic!("{error}: {message}\n{}", String::from_utf8_lossy(&mover.stderr)));
         Ended { report, mover, shim }
+    }
+
+    /// Waits for the end of a mover that was killed.
+    pub(crate) fn wait_unreported(mut self) {
+        self.mover.wait().unwrap();
+        self.shim.wait().unwrap();
     }
 
     /// Waits until a process of the plan has made the file `name` in its scratch folder.

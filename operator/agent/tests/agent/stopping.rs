@@ -46,6 +46,25 @@ fn sigterm_in_the_middle_leaves_nothing() {
 }
 
 #[test]
+fn what_a_killed_attempt_left_is_removed_by_the_next() {
+    let pod = Pod::of(part(ENDLESS));
+    let running = pod.start();
+    running.until("pid");
+    let left = pod.run_folder().join("12345678");
+    assert!(left.exists());
+    signal("-KILL", running.mover.id());
+    running.wait_unreported();
+    assert!(left.exists());
+    let neighbour = pod.run_folder().with_file_name("another-run").join("attempt");
+    std::fs::create_dir_all(&neighbour).unwrap();
+
+    let mut pod = pod.again("87654321-x");
+    pod.order.plan.parts = vec![dbbackup_protocol::plan::PartSource::One(part("seq 9"))];
+    pod.succeeds();
+    assert!(!left.exists() && neighbour.exists());
+}
+
+#[test]
 fn a_mover_that_ends_takes_the_tool_with_it() {
     let pod = Pod::of(part(ENDLESS));
     let running = pod.start();
