@@ -68,7 +68,8 @@ pub struct DatabaseBackupSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// What happens to a slot that comes due while an earlier run has not ended.
+    /// What happens to a slot that comes due while an earlier run has not ended. `Forbid`: it waits until the earlier
+    /// run has ended. `Allow`: both run. `Replace`: the earlier run is ended, then the slot starts.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
 
@@ -205,7 +206,8 @@ pub enum TlsMode {
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseTls {
-    /// What is asked for.
+    /// `disable`: never TLS. `require`: TLS, without a look at the server's certificate. `verify-ca`: the certificate is
+    /// signed by an authority of `caSecret`. `verify-full`: it also names the host.
     pub mode: TlsMode,
     /// PEM certificates of the authorities to trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]

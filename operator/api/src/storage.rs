@@ -49,7 +49,7 @@ impl StorageType {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct StorageDestination {
-    /// Kind of store.
+    /// Kind of store: `s3` (or a compatible one) or `pvc`. This version refuses `gcs` and `azure`.
     #[serde(rename = "type")]
     pub type_: StorageType,
     /// Bucket (container in Azure's words).
