@@ -158,3 +158,25 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginIdentity>,
 }
+
+impl RunRecord {
+    /// A record that says no more than this.
+    pub fn new(slot: Time, result: RunResult) -> Self {
+        Self {
+            slot,
+            result,
+            manual: false,
+            job: None,
+            reason: None,
+            message: None,
+            start_time: None,
+            completion_time: None,
+            bytes_read: None,
+            bytes_stored: None,
+            parts: None,
+            manifest: None,
+            manifest_sha256: None,
+            plugin: None,
+        }
+    }
+}

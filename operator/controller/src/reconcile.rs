@@ -69,9 +69,10 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
     let planning = context.planner.plan(&seen.object).await;
-    let mut decision = decide(&seen.with(&planning, None), Context::now());
+    let now = Context::now();
+    let mut decision = decide(&seen.with(&planning, None), now);
     if let Err(refused) = act::create(&seen.object, &decision, &planning, context).await? {
-        decision = decide(&seen.with(&planning, Some(refused)), Context::now());
+        decision = decide(&seen.with(&planning, Some(refused)), now);
     }
     report::status(&seen.object, &decision, context).await?;
     act::delete(&seen.object, &decision, context).await?;

@@ -25,7 +25,8 @@ pub(crate) fn differs(object: &DatabaseBackup, decision: &Decision) -> bool {
 }
 
 /// Writes the status, if it differs. The patch carries the UID: an object that was deleted and made again meanwhile
-/// does not get its predecessor's past.
+/// does not get its predecessor's past. It carries the version that was decided on, too: a second operator that is not
+/// yet gone cannot overwrite an outcome that it has not seen; the pass is repeated.
 ///
 /// # Errors
 /// A request that failed.
@@ -40,7 +41,9 @@ pub(crate) async fn status(
     let patch = json!({
         "apiVersion": act::api_version(),
         "kind": DatabaseBackup::kind(&()),
-        "metadata": { "name": object.name_any(), "uid": object.uid() },
+        "metadata": {
+            "name": object.name_any(), "uid": object.uid(), "resourceVersion": object.resource_version(),
+        },
         "status": decision.status,
     });
     let backups: Api<DatabaseBackup> =

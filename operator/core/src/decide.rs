@@ -159,10 +159,12 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// A record without a Job (a missed slot) never stands for one with a Job.
 fn same_run(a: &RunRecord, b: &RunRecord) -> bool {
     match (&a.job, &b.job) {
         (Some(a), Some(b)) => a == b,
-        _ => a.slot == b.slot && a.manual == b.manual,
+        (None, None) => a.slot == b.slot && a.manual == b.manual,
+        _ => false,
     }
 }
 

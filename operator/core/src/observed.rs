@@ -105,8 +105,9 @@ pub struct PodFate {
     pub report: Option<Result<RunReport, ReportError>>,
     /// What Kubernetes says is wrong with it.
     pub trouble: Option<Trouble>,
-    /// It has a deletion timestamp: its report goes with it, perhaps before the Job's verdict comes.
-    pub deleting: bool,
+    /// By when it should have ended, if it is being deleted: its report goes with it, perhaps before the Job's verdict
+    /// comes.
+    pub deleting_since: Option<Timestamp>,
 }
 
 /// What Kubernetes says is wrong with a pod.
@@ -116,6 +117,13 @@ pub struct Trouble {
     pub reason: &'static str,
     /// Cause and remedy.
     pub message: String,
+}
+
+impl Trouble {
+    /// A container that cannot start keeps its pod pending: Kubernetes neither fails nor repeats it.
+    pub fn keeps_pod_pending(&self) -> bool {
+        matches!(self.reason, "ImagePullFailed" | "ContainerNotStarted")
+    }
 }
 
 impl ObservedJob {
@@ -220,7 +228,7 @@ impl PodFate {
                 })
             }),
             trouble: trouble(pod),
-            deleting: pod.metadata.deletion_timestamp.is_some(),
+            deleting_since: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{Draft, OldJob};
 use crate::observed::{JobState, ObservedJob};
 
 pub(super) fn clean(draft: &mut Draft<'_>) {
+    end_what_has_ended(draft);
     let spec = &draft.object.spec;
     let limits = [
         (true, usize::try_from(spec.successful_jobs_history_limit).unwrap_or(0)),
@@ -22,6 +23,18 @@ pub(super) fn clean(draft: &mut Draft<'_>) {
             .collect();
         draft.delete.extend(old);
     }
+}
+
+/// A Job that still runs although its run has ended by decision (`Replaced`, or it can never start): whether this pass
+/// decided so or one that crashed before the deletion.
+fn end_what_has_ended(draft: &mut Draft<'_>) {
+    let ended = |job: &ObservedJob| {
+        let record = draft.status.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
+        record.is_some_and(|record| record.result != RunResult::Running)
+    };
+    let stray = draft.ours.iter().filter(|job| job.is_active() && !job.deleting && ended(job));
+    let stray: Vec<_> = stray.map(|job| OldJob { name: job.name.clone(), uid: job.uid.clone() }).collect();
+    draft.delete.extend(stray);
 }
 
 fn is_ended(job: &ObservedJob, succeeded: bool) -> bool {

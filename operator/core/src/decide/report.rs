@@ -22,18 +22,8 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     draft.status.plugin = identity(draft.observed.planning);
     let active = draft.status.recent_runs.iter().find(|run| run.result == RunResult::Running);
     draft.status.active_backup_job = active.and_then(|run| run.job.clone());
-    let last = draft
-        .status
-        .recent_runs
-        .iter()
-        .filter(|run| ended(run))
-        .max_by_key(|run| run.completion_time.as_ref().map(|at| at.0));
-    if let Some(last) = last
-        && draft.status.last_run.as_ref().is_none_or(|known| {
-            known.completion_time.as_ref().map(|at| at.0) <= last.completion_time.as_ref().map(|at| at.0)
-        })
-    {
-        draft.status.last_run = Some(last.clone());
+    if let Some(last) = last_run(&draft) {
+        draft.status.last_run = Some(last);
     }
     let successes = draft.status.recent_runs.iter().filter(|run| run.result == RunResult::Succeeded);
     let newest = successes.filter_map(|run| run.completion_time.as_ref()).map(|at| at.0).max();
@@ -51,6 +41,22 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
         events,
         wake_at: draft.wake_at,
     }
+}
+
+/// The newest of the runs whose end is news in this pass. Not simply the newest of all: a clock that once ran ahead
+/// must not hide what happened since.
+fn last_run(draft: &Draft<'_>) -> Option<RunRecord> {
+    let news = |run: &&RunRecord| {
+        let known = draft.old.recent_runs.iter().find(|known| super::same_run(known, run));
+        ended(run) && known.is_none_or(|known| !ended(known))
+    };
+    let newest = draft
+        .status
+        .recent_runs
+        .iter()
+        .filter(news)
+        .max_by_key(|run| run.completion_time.as_ref().map(|at| at.0));
+    newest.cloned()
 }
 
 /// Newest first; what still runs is never dropped.
@@ -233,6 +239,8 @@ fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
         RunResult::Running if known.is_none() => {
             (false, "BackupStarted", format!("Job {job} runs the backup of {slot}"))
         }
+        // The kubelet's words change with every try: only another reason is news.
+        RunResult::Running if known.is_some_and(|known| known.reason == run.reason) => return None,
         RunResult::Running => {
             run.reason.as_ref()?;
             (true, "BackupDelayed", format!("the backup of {slot} ({job}) is in trouble: {why}"))

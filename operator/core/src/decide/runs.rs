@@ -3,17 +3,20 @@
 
 use dbbackup_api::status::{RunRecord, RunResult};
 use dbbackup_protocol::report::{Outcome, ReportError, RunReport};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Draft;
 use crate::observed::{JobState, ObservedJob, PodFate, Trouble};
 
+/// A pod has 60 s to end; later something is in its way.
+const LONG_ENDING: SignedDuration = SignedDuration::from_mins(3);
+
 pub(super) fn settle(draft: &mut Draft<'_>) {
     for job in draft.ours.clone() {
         let known = draft.old.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
         if known.is_none_or(|record| record.result == RunResult::Running) {
-            let record = record(job, known);
+            let record = record(job, known, draft.now);
             // A manual run of ours whose token never reached status: the crash was in between.
             if let Some(token) = &job.token
                 && Some(token)
@@ -58,26 +61,17 @@ fn vanished(record: RunRecord, now: Timestamp) -> RunRecord {
 }
 
 /// `known` is what status says of it so far.
-fn record(job: &ObservedJob, known: Option<&RunRecord>) -> RunRecord {
+fn record(job: &ObservedJob, known: Option<&RunRecord>, now: Timestamp) -> RunRecord {
     let slot = Time(job.slot.unwrap_or(job.created_at));
     let running = RunRecord {
-        slot,
-        result: RunResult::Running,
         manual: job.token.is_some(),
         job: Some(job.name.clone()),
-        reason: None,
-        message: None,
         start_time: Some(Time(job.started_at.unwrap_or(job.created_at))),
-        completion_time: None,
-        bytes_read: None,
-        bytes_stored: None,
-        parts: None,
-        manifest: None,
-        manifest_sha256: None,
         plugin: job.plugin.clone(),
+        ..RunRecord::new(slot, RunResult::Running)
     };
     match &job.state {
-        JobState::Active => still_running(job, running, known),
+        JobState::Active => still_running(job, running, known, now),
         JobState::Complete(at) => complete(job, RunRecord { completion_time: Some(Time(*at)), ..running }),
         JobState::Failed { at, reason, message } => {
             failed(job, RunRecord { completion_time: Some(Time(*at)), ..running }, (reason, message), known)
@@ -87,40 +81,52 @@ fn record(job: &ObservedJob, known: Option<&RunRecord>) -> RunRecord {
 
 /// While it runs: what is wrong right now, or why the attempt before this one failed. A last attempt that has failed
 /// says nothing yet: the Job's own verdict follows at once. But if its pod is being deleted, that verdict may find no
-/// pod to ask any more, so its words are kept from here on.
-fn still_running(job: &ObservedJob, running: RunRecord, known: Option<&RunRecord>) -> RunRecord {
+/// pod to ask any more, so its words are kept from here on. And where a container cannot start no verdict follows: such
+/// a pod stays pending for ever although the mover has given up, so that run has ended.
+fn still_running(
+    job: &ObservedJob,
+    running: RunRecord,
+    known: Option<&RunRecord>,
+    now: Timestamp,
+) -> RunRecord {
     let Some((last, earlier)) = job.pods.split_last() else {
         let (reason, message) =
             known.map(|known| (known.reason.clone(), known.message.clone())).unwrap_or_default();
         return RunRecord { reason, message, ..running };
     };
-    if let Some(report) = &last.report {
-        return match report {
-            Ok(report) if last.deleting && report.outcome == Outcome::Failed => {
-                let (reason, message) = told(report, last.trouble.as_ref());
-                RunRecord { reason: Some(reason), message: Some(message), ..running }
-            }
-            _ => running,
-        };
+    let say = |(reason, message): (String, String)| RunRecord {
+        reason: Some(reason),
+        message: Some(message),
+        ..running.clone()
+    };
+    if let Some(since) = last.deleting_since.filter(|since| *since + LONG_ENDING < now) {
+        let message = format!(
+            "pod {} should have ended by {since} and does not; if its node is lost, remove the node or force the deletion",
+            last.name
+        );
+        return say(("PodNotEnding".into(), message));
     }
-    if let Some(trouble) = &last.trouble {
-        return RunRecord {
-            reason: Some(trouble.reason.into()),
-            message: Some(trouble.message.clone()),
-            ..running
-        };
+    match (&last.trouble, &last.report) {
+        (Some(trouble), Some(_)) if trouble.keeps_pod_pending() => RunRecord {
+            result: RunResult::Failed,
+            completion_time: Some(Time(now)),
+            ..say((trouble.reason.into(), trouble.message.clone()))
+        },
+        (_, Some(_)) if last.deleting_since.is_some() => failure(last).map_or(running.clone(), say),
+        (_, Some(_)) => running,
+        (Some(trouble), None) => say((trouble.reason.into(), trouble.message.clone())),
+        (None, None) => match earlier.iter().rev().find_map(failure) {
+            Some((reason, message)) => say((reason, format!("an attempt failed and is repeated: {message}"))),
+            None => running,
+        },
     }
-    let failure = earlier.iter().rev().find_map(|pod| match &pod.report {
+}
+
+/// What a pod reported, if that is a failure.
+fn failure(pod: &PodFate) -> Option<(String, String)> {
+    match &pod.report {
         Some(Ok(report)) if report.outcome == Outcome::Failed => Some(told(report, pod.trouble.as_ref())),
         _ => None,
-    });
-    match failure {
-        Some((reason, message)) => RunRecord {
-            reason: Some(reason),
-            message: Some(format!("an attempt failed and is repeated: {message}")),
-            ..running
-        },
-        None => running,
     }
 }
 
@@ -169,26 +175,25 @@ fn failed(
 }
 
 /// Why a failed Job failed: what the last attempt reported; else what befell its pod; else what was seen of it while it
-/// ran; else what Kubernetes says.
+/// ran; else what Kubernetes says. A Job that met its deadline was ended from outside: only what its very last attempt
+/// had found by itself counts then.
 fn cause(
     pods: &[PodFate],
     (job_reason, job_message): (&str, &str),
     known: Option<&RunRecord>,
 ) -> (String, String) {
-    for pod in pods.iter().rev() {
-        match &pod.report {
-            Some(Ok(report)) if report.outcome == Outcome::Failed => {
-                return told(report, pod.trouble.as_ref());
-            }
-            _ => {}
+    let late = job_reason == "DeadlineExceeded";
+    for pod in pods.iter().rev().take(if late { 1 } else { usize::MAX }) {
+        if let Some(found) = failure(pod).filter(|(reason, _)| !(late && reason == "Terminated")) {
+            return found;
         }
         if let Some(trouble) = &pod.trouble {
             return (trouble.reason.into(), trouble.message.clone());
         }
     }
-    if job_reason == "DeadlineExceeded" {
+    if late {
         let message =
-            "the run took longer than spec.activeDeadlineSeconds and was ended before it could report";
+            "the run took longer than spec.activeDeadlineSeconds: raise it, or back up less at a time";
         return (job_reason.into(), message.into());
     }
     if let Some(RunRecord { reason: Some(reason), message: Some(message), .. }) = known {

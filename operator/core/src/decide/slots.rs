@@ -1,5 +1,7 @@
 //! Account the schedule: which slot is due, which were missed, which comes next.
 
+use std::collections::BTreeSet;
+
 use dbbackup_api::{
     DatabaseBackupSpec,
     status::{EffectiveSchedule, RunRecord, RunResult},
@@ -27,6 +29,7 @@ const MISSED_CAP: i64 = 100_000;
 /// Notes an edit of the schedule and the next slot. The slots of the old schedule up to the edit are accounted
 /// first; a new one never fires for the time before it: no run on create, on resume or on edit.
 pub(super) fn account(draft: &mut Draft<'_>) -> Schedule {
+    forget_the_future(draft);
     let spec = &draft.object.spec;
     match draft.old.effective_schedule.clone() {
         Some(old)
@@ -59,6 +62,17 @@ pub(super) fn account(draft: &mut Draft<'_>) -> Schedule {
         draft.wake_by(next + SLOT_MARGIN);
     }
     schedule
+}
+
+/// After a clock that ran ahead was set right, what was written down then must not stop the schedule until that time
+/// has come: it is moved to now, from where slots count again. The Job's name still keeps a slot from running twice.
+fn forget_the_future(draft: &mut Draft<'_>) {
+    let (now, horizon) = (draft.now, draft.now + super::LONGEST_WAIT);
+    let status = &mut draft.status;
+    let since = status.effective_schedule.as_mut().map(|effective| &mut effective.since);
+    for time in status.last_schedule_time.iter_mut().chain(since).filter(|time| time.0 > horizon) {
+        *time = Time(now);
+    }
 }
 
 fn begin(draft: &mut Draft<'_>, spec: &DatabaseBackupSpec, since: Timestamp) {
@@ -116,8 +130,16 @@ pub(super) fn due(draft: &mut Draft<'_>, schedule: &Schedule) -> Option<Due> {
     let anchor = anchor(draft);
     let found = timetable.latest_due(anchor, draft.now);
     let slot = found.latest?;
-    let first = timetable.next_after(anchor).unwrap_or(slot);
-    let due = Due { slot, first, earlier: found.count.saturating_sub(1) };
+    // A Job that was created right before a crash has its slot, although status does not hold it.
+    let ran = draft.ours.iter().filter(|job| job.token.is_none());
+    let ran: BTreeSet<_> =
+        ran.filter_map(|job| job.slot).filter(|ran| anchor < *ran && *ran < slot).collect();
+    let mut first = timetable.next_after(anchor);
+    while let Some(next) = first.filter(|next| ran.contains(next)) {
+        first = timetable.next_after(next);
+    }
+    let earlier = found.count.saturating_sub(1).saturating_sub(ran.len() as u64);
+    let due = Due { slot, first: first.unwrap_or(slot), earlier };
     if started(draft, slot) {
         handled(draft, due);
         return None;
@@ -164,19 +186,8 @@ fn missed(draft: &mut Draft<'_>, slot: Timestamp, count: u64, reason: &str, why:
         _ => format!("{count} slots from {} on", say(&Time(slot))),
     };
     draft.record(RunRecord {
-        slot: Time(slot),
-        result: RunResult::Missed,
-        manual: false,
-        job: None,
         reason: Some(reason.into()),
         message: Some(format!("{which} had no run: {why}")),
-        start_time: None,
-        completion_time: None,
-        bytes_read: None,
-        bytes_stored: None,
-        parts: None,
-        manifest: None,
-        manifest_sha256: None,
-        plugin: None,
+        ..RunRecord::new(Time(slot), RunResult::Missed)
     });
 }

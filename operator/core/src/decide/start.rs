@@ -6,13 +6,17 @@ use dbbackup_api::{
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::work_order::Trigger;
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Draft, NewJob, OldJob, say,
+    Draft, NewJob, say,
     slots::{self, Due, Schedule},
 };
 use crate::{names, planning::Planning};
+
+/// When to go on after a pass that ended with a refused create.
+const NEXT_PASS: SignedDuration = SignedDuration::from_secs(1);
 
 /// Something that wants to start.
 struct Wish {
@@ -52,9 +56,11 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
         draft.blocked = Some((refused.reason.clone(), refused.message.clone()));
         return;
     }
-    if let Some(refused) =
-        draft.observed.refused_create.as_ref().filter(|refused| refused.job == wish.job.name)
-    {
+    if let Some(refused) = draft.observed.refused_create.as_ref() {
+        if refused.job != wish.job.name {
+            // The creates of this pass are over: whatever else wants to start has the next one.
+            return draft.wake_by(draft.now + NEXT_PASS);
+        }
         draft.blocked = Some((refused.reason.clone(), refused.message.clone()));
         if refused.permanent {
             let record = RunRecord {
@@ -69,14 +75,27 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
         }
         return;
     }
+    if let Some(token) = reused(draft, &wish) {
+        let message = format!(
+            "the token {token:?} of annotation {RUN_NOW_ANNOTATION} was used before, by Job {}: give a new one",
+            wish.job.name
+        );
+        let record = RunRecord {
+            manual: true,
+            reason: Some("TokenReused".into()),
+            message: Some(message),
+            ..RunRecord::new(Time(draft.now), RunResult::Skipped)
+        };
+        return settle(draft, &wish, record);
+    }
     let busy: Vec<_> = draft.ours.iter().filter(|job| job.is_active() || job.deleting).copied().collect();
     match draft.object.spec.concurrency_policy {
         ConcurrencyPolicy::Allow => {}
         _ if busy.is_empty() && draft.create.is_empty() => {}
         ConcurrencyPolicy::Forbid => return wait(draft, &wish),
         ConcurrencyPolicy::Replace => {
-            for job in busy.iter().filter(|job| !job.deleting && job.is_active()) {
-                replace(draft, &job.name, &job.uid);
+            for job in busy {
+                replace(draft, &job.name);
             }
             return wait(draft, &wish);
         }
@@ -84,6 +103,12 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
     let record = new_record(draft, &wish.job);
     settle(draft, &wish, record);
     draft.create.push(wish.job);
+}
+
+/// The token, if its Job exists already and has ended: to run again under this name is impossible.
+fn reused(draft: &Draft<'_>, wish: &Wish) -> Option<String> {
+    let ended = draft.ours.iter().any(|job| job.name == wish.job.name && !job.is_active());
+    wish.job.token.clone().filter(|_| ended)
 }
 
 /// The slot or token is settled by this record.
@@ -97,9 +122,11 @@ fn settle(draft: &mut Draft<'_>, wish: &Wish, record: RunRecord) {
     draft.record(record);
 }
 
-/// Ends a running Job to make room. Its outcome is written down first; the Job goes after that write.
-fn replace(draft: &mut Draft<'_>, job: &str, uid: &str) {
-    let running = draft.status.recent_runs.iter().find(|record| record.job.as_deref() == Some(job)).cloned();
+/// Ends a running run to make room; its Job goes because its record has ended ([`super::history`]).
+fn replace(draft: &mut Draft<'_>, job: &str) {
+    let of_job =
+        |record: &&RunRecord| record.job.as_deref() == Some(job) && record.result == RunResult::Running;
+    let running = draft.status.recent_runs.iter().find(of_job).cloned();
     if let Some(record) = running {
         draft.record(RunRecord {
             result: RunResult::Failed,
@@ -111,7 +138,6 @@ fn replace(draft: &mut Draft<'_>, job: &str, uid: &str) {
             ..record
         });
     }
-    draft.delete.push(OldJob { name: job.to_owned(), uid: uid.to_owned() });
 }
 
 fn wait(draft: &mut Draft<'_>, wish: &Wish) {
@@ -126,19 +152,10 @@ fn wait(draft: &mut Draft<'_>, wish: &Wish) {
 
 fn new_record(draft: &Draft<'_>, job: &NewJob) -> RunRecord {
     RunRecord {
-        slot: Time(job.slot),
-        result: RunResult::Running,
         manual: job.trigger == Trigger::Manual,
         job: Some(job.name.clone()),
-        reason: None,
-        message: None,
         start_time: Some(Time(draft.now)),
-        completion_time: None,
-        bytes_read: None,
-        bytes_stored: None,
-        parts: None,
-        manifest: None,
-        manifest_sha256: None,
         plugin: super::report::identity(draft.observed.planning),
+        ..RunRecord::new(Time(job.slot), RunResult::Running)
     }
 }

@@ -46,7 +46,7 @@ const GRACE_SECONDS: u64 = 10;
 const CONNECT_SECONDS: u64 = 15 * 60;
 /// The least time between the agent's deadline and the Job's: enough to end processes ([`GRACE_SECONDS`]), abort
 /// uploads and report.
-const DEADLINE_MARGIN_SECONDS: u64 = 15;
+const DEADLINE_MARGIN_SECONDS: u64 = 30;
 
 /// What the administrator decided for all Jobs.
 #[derive(Clone, Debug, PartialEq)]

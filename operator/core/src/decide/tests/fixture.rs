@@ -134,7 +134,7 @@ impl World {
             created_at: job.created_at,
             report: report.map(Ok),
             trouble: None,
-            deleting: false,
+            deleting_since: None,
         }];
     }
 }

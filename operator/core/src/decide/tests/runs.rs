@@ -102,7 +102,7 @@ fn trouble_of_a_running_pod_is_told_while_it_runs() {
         created_at: at("01:00"),
         report: None,
         trouble: Some(trouble),
-        deleting: false,
+        deleting_since: None,
     });
     let decision = world.decide("01:02");
     assert!(decision.events.iter().any(|event| event.warning && event.message.contains("no such image")));
@@ -121,7 +121,7 @@ fn an_attempt_that_failed_is_told_while_it_is_repeated() {
         created_at: at("01:03"),
         report: None,
         trouble: None,
-        deleting: false,
+        deleting_since: None,
     };
     world.jobs[0].pods.push(next);
     let status = world.settle("01:03");
@@ -132,7 +132,7 @@ fn an_attempt_that_failed_is_told_while_it_is_repeated() {
 fn what_a_deleted_pod_said_is_kept_for_the_verdict() {
     let mut world = started();
     world.end(JobState::Active, Some(failure(Reason::Terminated, "the pod was terminated")));
-    world.jobs[0].pods[0].deleting = true;
+    world.jobs[0].pods[0].deleting_since = Some(at("01:02"));
     let reason = Some("Terminated: the pod was terminated".to_owned());
     assert_eq!(world.settle("01:02").failure_reason, reason);
     world.jobs[0].pods.clear();
@@ -213,4 +213,46 @@ fn each_change_is_told_once() {
     world.settle("01:00");
     world.end(failed("01:10"), Some(failure(Reason::DumpFailed, "x")));
     assert_eq!(reasons(&world, "01:11"), ["BackupFailed"]);
+}
+
+#[test]
+fn a_run_whose_client_can_never_start_ends_when_the_mover_gives_up() {
+    let mut world = started();
+    world.end(JobState::Active, Some(failure(Reason::ClientNotStarted, "no client")));
+    world.jobs[0].pods[0].trouble =
+        Some(Trouble { reason: "ImagePullFailed", message: "no such image".into() });
+    let decision = world.decide("01:16");
+    assert_eq!(decision.delete.len(), 1, "Kubernetes would leave it pending until the deadline");
+    let status = world.settle("01:16");
+    assert_eq!(status.last_backup_status, Some(LastBackupStatus::Failed));
+    assert_eq!(status.failure_reason.as_deref(), Some("ImagePullFailed: no such image"));
+    assert!(world.jobs.is_empty());
+}
+
+#[test]
+fn a_pod_that_does_not_end_is_named() {
+    let mut world = started();
+    let pod = PodFate {
+        name: "stuck".into(),
+        created_at: at("01:00"),
+        report: None,
+        trouble: None,
+        deleting_since: Some(at("01:10")),
+    };
+    world.jobs[0].pods.push(pod);
+    assert!(world.settle("01:12").failure_reason.is_none());
+    assert!(world.settle("01:14").failure_reason.unwrap().starts_with("PodNotEnding: pod stuck "));
+}
+
+#[test]
+fn a_run_that_was_ended_by_its_deadline_says_so_whatever_earlier_attempts_said() {
+    let mut world = started();
+    world.end(
+        JobState::Failed { at: at("01:10"), reason: "DeadlineExceeded".into(), message: String::new() },
+        Some(failure(Reason::DumpFailed, "first")),
+    );
+    let mut last = world.jobs[0].pods[0].clone();
+    last.report = Some(Ok(failure(Reason::Terminated, "SIGTERM")));
+    world.jobs[0].pods.push(last);
+    assert!(world.settle("01:11").failure_reason.unwrap().starts_with("DeadlineExceeded: "));
 }

@@ -6,6 +6,8 @@ use dbbackup_api::{
     status::{LastBackupStatus, RunResult},
 };
 
+use dbbackup_protocol::report::Reason;
+
 use super::fixture::*;
 use crate::{
     names,
@@ -227,4 +229,66 @@ fn an_object_that_is_being_deleted_starts_and_writes_nothing() {
     });
     let decision = world.decide("01:00");
     assert!(decision.create.is_empty() && decision.status.is_none() && decision.delete.is_empty());
+}
+
+#[test]
+fn after_a_refused_create_nothing_else_is_taken_for_started() {
+    let mut world = World::new().run_now("please");
+    world.refused = Some(RefusedCreate {
+        job: names::job_name("orders", UID, at("01:00")),
+        reason: "QuotaExceeded".into(),
+        message: "full".into(),
+        permanent: false,
+        retry_at: at("01:01"),
+    });
+    let status = world.decide("01:00").status.unwrap();
+    assert!(status.recent_runs.is_empty() && status.last_run_now_token.is_none(), "{status:?}");
+}
+
+#[test]
+fn a_token_that_was_used_before_starts_nothing_and_says_so() {
+    let mut world = World::new();
+    for token in ["one", "two"] {
+        world = world.run_now(token);
+        world.settle("00:20");
+        world.end(complete("00:21"), Some(success()));
+        world.settle("00:22");
+    }
+    world = world.run_now("one");
+    let status = world.settle("00:30");
+    assert_eq!(world.jobs.len(), 2);
+    assert_eq!(status.recent_runs[0].reason.as_deref(), Some("TokenReused"));
+    assert_eq!(status.last_run_now_token.as_deref(), Some("one"));
+}
+
+#[test]
+fn a_clock_that_ran_ahead_stops_the_schedule_only_until_it_is_set_right() {
+    let mut world = World::new();
+    world.settle("2026-12-24T05:00:00Z");
+    world.end(complete("2026-12-24T05:10:00Z"), Some(success()));
+    world.settle("2026-12-24T05:11:00Z");
+    world.settle("02:30");
+    world.settle("03:00");
+    assert_eq!(world.jobs.last().unwrap().slot, Some(at("03:00")));
+    world.end(failed("03:10"), Some(failure(Reason::DumpFailed, "x")));
+    let status = world.settle("03:11");
+    assert_eq!(
+        status.last_backup_status,
+        Some(LastBackupStatus::Failed),
+        "the future does not hide the present"
+    );
+}
+
+#[test]
+fn a_slot_that_ran_before_a_crash_is_not_missed() {
+    let mut world = World::new();
+    world.settle("00:30");
+    let before = world.object.status.clone();
+    world.settle("01:00");
+    world.end(complete("01:10"), Some(success()));
+    world.object.status = before;
+    let status = world.settle("02:00");
+    assert_eq!(status.missed_runs, None);
+    let expected = [("02:00".into(), RunResult::Running), ("01:00".into(), RunResult::Succeeded)];
+    assert_eq!(results(&status), expected);
 }

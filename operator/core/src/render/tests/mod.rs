@@ -170,10 +170,10 @@ fn a_manual_run_says_who_asked() {
 }
 
 #[rstest]
-#[case(60, 45)]
-#[case(600, 585)]
+#[case(60, 30)]
+#[case(600, 570)]
 #[case(21_600, 21_168)]
-#[case(-5, 45)]
+#[case(-5, 30)]
 fn the_agent_gives_up_before_the_job(#[case] figure: i64, #[case] agent: u64) {
     let mut spec = pvc_spec();
     spec["activeDeadlineSeconds"] = json!(figure);
