@@ -169,11 +169,12 @@ impl RunReport {
             if json.len() <= MAX_BYTES {
                 return json;
             }
-            let excess = json.len() - MAX_BYTES;
+            // JSON writes a byte in six at most: more than this share may be more than is needed.
+            let drop = (json.len() - MAX_BYTES).div_ceil(6);
             if !report.stderr_tail.is_empty() {
-                report.stderr_tail = keep_end(&report.stderr_tail, excess);
+                report.stderr_tail = keep_end(&report.stderr_tail, drop);
             } else if !report.message.is_empty() {
-                let keep = report.message.len().saturating_sub(excess.max(8));
+                let keep = report.message.len().saturating_sub(drop);
                 report.message = keep_start(&report.message, keep);
             } else {
                 report.plugin_reason = None;
