@@ -73,6 +73,15 @@ mod tests {
     }
 
     #[test]
+    fn the_steps_name_the_variables_of_the_commands() {
+        let claim = Storage::Pvc { claim: "backups".into(), path: String::new() };
+        let steps = steps(&claim, "shop/orders/1").concat();
+        for words in ["TARGET_DATABASE", "TARGET_URI", "dbname='NAME'", "backups", "shop/orders/1/"] {
+            assert!(steps.contains(words), "{words} in {steps}");
+        }
+    }
+
+    #[test]
     fn a_hostile_name_stays_one_word() {
         let name = "a'; rm -rf $HOME `x` \"";
         let output =
