@@ -8,6 +8,7 @@ mod databases;
 mod generic;
 mod images;
 mod interrupted;
+mod itself;
 mod mongodb;
 mod mysql;
 mod postgres;
