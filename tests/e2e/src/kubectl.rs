@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// How long anything may take that takes seconds: generous, because the machine is shared by everything that runs.
 pub const DEADLINE: Duration = Duration::from_mins(4);
+/// Longest silence of a watch before it is begun again: one that missed a change was seen, and would wait for ever.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Pause before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -131,11 +133,14 @@ impl Call {
         let mut last = None;
         while Instant::now() < deadline {
             let stream = Watch::begin(&self)?;
-            while let Some(state) = stream.next(deadline) {
+            while let Some(state) = stream.next() {
                 if let Some(found) = found(&state)? {
                     return Ok(found);
                 }
                 last = Some(state);
+                if Instant::now() >= deadline {
+                    break;
+                }
             }
             thread::sleep(PAUSE);
         }
@@ -164,9 +169,9 @@ impl Watch {
         Ok(Self { child, states })
     }
 
-    /// None: the watch ended, or it is `deadline`.
-    fn next(&self, deadline: Instant) -> Option<Value> {
-        self.states.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+    /// None: the watch ended, or was silent for too long.
+    fn next(&self) -> Option<Value> {
+        self.states.recv_timeout(SILENCE).ok()
     }
 }
 

@@ -242,3 +242,39 @@ fn an_object_that_the_api_server_would_not_run_is_told() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn an_object_that_cannot_be_read_says_so_and_holds_up_no_other() -> Result<()> {
+    run("malformed", |world| {
+        let store = world.claim("backups", "64Mi")?;
+        let spec = Spec::generic(&store, &["echo", "dump"]);
+        let (broken, other) = (world.backup("broken", spec.clone())?, world.backup("other", spec)?);
+        broken.run_now()?.ended()?.succeeded()?;
+        // The API server takes this offset for a time, no calendar does.
+        let write = |slot: &str| {
+            let patch = json!({"status": {"lastScheduleTime": slot}}).to_string();
+            let patch = [
+                "patch",
+                "databasebackup",
+                "broken",
+                "--subresource=status",
+                "--type=merge",
+                "--patch",
+                &patch,
+            ];
+            world.kubectl(patch).text()
+        };
+        write("2026-01-01T08:00:00+27:00")?;
+        broken.becomes("a word on the malformed object", |object| {
+            let why = object["status"]["failureReason"].as_str().unwrap_or_default();
+            Ok(why.starts_with("MalformedObject: ").then_some(()))
+        })?;
+        other.run_now()?.ended()?.succeeded()?;
+        write("2026-01-01T08:00:00Z")?;
+        broken.becomes("the object's recovery", |object| {
+            Ok((object["status"]["lastBackupStatus"] == "Succeeded").then_some(()))
+        })?;
+        broken.run_now()?.ended()?.succeeded().map(drop)
+    })
+}

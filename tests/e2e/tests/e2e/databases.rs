@@ -99,3 +99,11 @@ fn a_database_that_does_not_exist() -> Result<()> {
     let why = ("ListingFailed", &["does not exist"] as &[_]);
     refused("pg-typo", Engine::Postgres18, None, |spec| spec.database("shpo"), why)
 }
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_client_that_is_older_than_its_server() -> Result<()> {
+    let older = |spec: Spec| spec.database("empty").settings(json!({"serverVersion": 15}));
+    let why = ("DumpFailed", &["server version mismatch"] as &[_]);
+    refused("pg-older", Engine::Postgres18, None, older, why)
+}
