@@ -63,7 +63,8 @@ bench: plugins ## figures, as ratios to a peer or a floor of the same run
 
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target
-	$(CARGO) run --quiet --locked -p dbbackup-api --example crds > target/crds.yaml && mv target/crds.yaml deploy/crds/databasebackups.yaml
+	$(CARGO) build --quiet --locked --workspace --example crds
+	$(TARGET)/debug/examples/crds > target/crds.yaml && mv target/crds.yaml deploy/crds/databasebackups.yaml
 
 check-generated: ## fails if deploy/crds is not what operator/api says
 	@tests/lint generated
@@ -78,9 +79,10 @@ clean: ## removes what was built; the cluster and the cache of images stay
 	$(CARGO) clean
 	rm -rf target/image target/logs
 
-# Not habits of their own: parts of `make test`.
+# Not habits of their own: parts of `make test`. Always the whole workspace: one package alone has other features, and its
+# dependencies would be compiled once more.
 component:
-	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test --locked -p dbbackup-plugin-host --test it builtin
+	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test --locked --workspace --test it builtin
 
 e2e-only:
-	@. tests/lib/common.sh && own_names && $(CARGO) test --locked -p dbbackup-e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
+	@. tests/lib/common.sh && own_names && $(CARGO) test --locked --workspace --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
