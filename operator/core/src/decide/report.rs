@@ -218,7 +218,8 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
             && events.iter().any(|event: &Event| event.reason == condition.reason);
         if moved && bad && !repeated {
             events.push(Event {
-                warning: true,
+                // The user's own wish is no trouble.
+                warning: condition.reason != "Suspended",
                 reason: condition.reason.clone(),
                 message: condition.message.clone(),
             });

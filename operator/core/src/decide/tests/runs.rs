@@ -213,6 +213,11 @@ fn each_change_is_told_once() {
     world.settle("01:00");
     world.end(failed("01:10"), Some(failure(Reason::DumpFailed, "x")));
     assert_eq!(reasons(&world, "01:11"), ["BackupFailed"]);
+    world.settle("01:11");
+    world.object.spec.suspend = true;
+    let events = world.decide("01:12").events;
+    assert_eq!(events.len(), 1);
+    assert!(events[0].reason == "Suspended" && !events[0].warning);
 }
 
 #[test]
