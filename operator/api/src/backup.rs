@@ -163,7 +163,7 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub database: Option<String>,
-    /// How to log in.
+    /// A Secret with what is needed to log in. The operator never reads it: the pod mounts the named keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// Encryption of the connection.

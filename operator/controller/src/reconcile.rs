@@ -37,7 +37,7 @@ impl Error {
 /// # Errors
 /// A request failed; the pass is repeated after a backoff.
 pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
-    let span = info_span!("reconcile", namespace = watched.namespace(), name = watched.name_any());
+    let span = info_span!("reconcile", namespace = watched.namespace(), object = watched.name_any());
     let outcome = match &watched.0 {
         Ok(object) => pass(object, &context).instrument(span).await,
         Err(invalid) => refuse(&watched, invalid, &context).instrument(span).await,
@@ -99,7 +99,7 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 pub(crate) fn after_error(watched: Arc<Watched>, error: &Error, context: Arc<Context>) -> Action {
     let wait = context.backoff(&watched.uid().unwrap_or_default());
     context.metrics.pass("failed");
-    warn!(namespace = watched.namespace(), name = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
+    warn!(namespace = watched.namespace(), object = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
     Action::requeue(wait)
 }
 

@@ -9,7 +9,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
         Controller, WatchStreamExt,
-        controller::Config as ControllerConfig,
+        controller::{Config as ControllerConfig, Error},
         reflector::{ObjectRef, store::Writer},
         watcher,
     },
@@ -44,8 +44,9 @@ pub(crate) async fn run(config: &Config, context: Arc<Context>, caches: CacheWri
         .run(reconcile, after_error, context)
         .for_each(|outcome| async move {
             if let Err(error) = outcome {
-                // A pass that failed was logged with its object; what is left are the watches.
-                if !matches!(error, kube::runtime::controller::Error::ReconcilerFailed(..)) {
+                // A pass that failed was logged with its object, and an object that is gone is no news; what is left
+                // are the watches.
+                if !matches!(error, Error::ReconcilerFailed(..) | Error::ObjectNotFound(_)) {
                     warn!(error = %error, "watch");
                 }
             }
