@@ -61,6 +61,12 @@ pub struct OldJob {
     pub uid: String,
 }
 
+impl OldJob {
+    fn of(job: &ObservedJob) -> Self {
+        Self { name: job.name.clone(), uid: job.uid.clone() }
+    }
+}
+
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -19,7 +19,7 @@ pub(super) fn clean(draft: &mut Draft<'_>) {
             .into_iter()
             .skip(keep)
             .filter(|job| !job.deleting && is_written_down(draft, job))
-            .map(|job| OldJob { name: job.name.clone(), uid: job.uid.clone() })
+            .map(OldJob::of)
             .collect();
         draft.delete.extend(old);
     }
@@ -33,7 +33,7 @@ fn end_what_has_ended(draft: &mut Draft<'_>) {
         record.is_some_and(|record| record.result != RunResult::Running)
     };
     let stray = draft.ours.iter().filter(|job| job.is_active() && !job.deleting && ended(job));
-    let stray: Vec<_> = stray.map(|job| OldJob { name: job.name.clone(), uid: job.uid.clone() }).collect();
+    let stray: Vec<_> = stray.copied().map(OldJob::of).collect();
     draft.delete.extend(stray);
 }
 
