@@ -9,7 +9,7 @@ use dbbackup_core::{
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, PostParams, Preconditions},
 };
 use tracing::info;
@@ -130,11 +130,6 @@ pub(crate) async fn delete(
         }
     }
     Ok(())
-}
-
-/// The object's kind and version, for owner references and patches.
-pub(crate) fn api_version() -> String {
-    DatabaseBackup::api_version(&()).into_owned()
 }
 
 #[cfg(test)]

@@ -4,14 +4,13 @@
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::decide::Event;
 use kube::{
-    Api, Resource, ResourceExt,
-    api::{ApiResource, DynamicObject, Patch, PatchParams},
+    Api, ResourceExt,
+    api::{ApiResource, DynamicObject},
 };
 use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::{
-    act::{self, FIELD_MANAGER},
     context::Context,
     reconcile::{Error, Watched},
     report,
@@ -41,16 +40,7 @@ pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) ->
         return Ok(());
     }
     warn!(error, "malformed object");
-    let patch = json!({
-        "apiVersion": act::api_version(),
-        "kind": DatabaseBackup::kind(&()),
-        "metadata": { "name": found.name_any(), "uid": found.uid() },
-        "status": status,
-    });
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&found.name_any(), &parameters, &Patch::Apply(patch))
-        .await
-        .map_err(Error::on("write the status"))?;
+    report::apply_status(&api, &found, &status).await?;
     let event = Event { warning: true, reason: "MalformedObject".into(), message };
     report::publish(watched, &event, context).await;
     Ok(())

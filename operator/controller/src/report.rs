@@ -1,5 +1,7 @@
 //! Tell the user: status by server-side apply, only when it differs; events, only about changes.
 
+use std::fmt::Debug;
+
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::decide::{Decision, Event};
 use kube::{
@@ -7,14 +9,11 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter},
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::{
-    act::{self, FIELD_MANAGER},
-    context::Context,
-    reconcile::Error,
-};
+use crate::{act::FIELD_MANAGER, context::Context, reconcile::Error};
 
 /// Longest note of an event (Kubernetes' own limit is 1024 bytes).
 const MAX_NOTE: usize = 1000;
@@ -24,9 +23,7 @@ pub(crate) fn differs(object: &DatabaseBackup, decision: &Decision) -> bool {
     decision.status.is_some() && decision.status != object.status
 }
 
-/// Writes the status, if it differs. The patch carries the UID: an object that was deleted and made again meanwhile
-/// does not get its predecessor's past. It carries the version that was decided on, too: a second operator that is not
-/// yet gone cannot overwrite an outcome that it has not seen; the pass is repeated.
+/// Writes the status, if it differs.
 ///
 /// # Errors
 /// A request that failed.
@@ -38,19 +35,30 @@ pub(crate) async fn status(
     if !differs(object, decision) {
         return Ok(());
     }
+    let backups = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    apply_status(&backups, object, &decision.status).await
+}
+
+/// The one write of a status. The patch carries the UID: an object that was deleted and made again meanwhile does not
+/// get its predecessor's past. It carries the version that was decided on, too: a second operator that is not yet gone
+/// cannot overwrite an outcome that it has not seen; the pass is repeated.
+///
+/// # Errors
+/// The request failed.
+pub(crate) async fn apply_status<K>(api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), Error>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
     let patch = json!({
-        "apiVersion": act::api_version(),
+        "apiVersion": DatabaseBackup::api_version(&()),
         "kind": DatabaseBackup::kind(&()),
         "metadata": {
             "name": object.name_any(), "uid": object.uid(), "resourceVersion": object.resource_version(),
         },
-        "status": decision.status,
+        "status": status,
     });
-    let backups: Api<DatabaseBackup> =
-        Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    backups
-        .patch_status(&object.name_any(), &parameters, &Patch::Apply(patch))
+    api.patch_status(&object.name_any(), &parameters, &Patch::Apply(patch))
         .await
         .map_err(Error::on("write the status"))?;
     Ok(())
