@@ -4,24 +4,15 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use dbbackup_api::{DatabaseBackup, DatabaseBackupSpec};
+use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
-    planning::{Planned, Planning, Refused},
-    police::{self, Violation},
+    planning::{Administration, Planned, Planning, Refused, plan},
     render::{RenderConfig, RenderInput, render},
-    request,
 };
-use dbbackup_plugin_host::{CallError, Host, Limits, Plugin, Registry, Resolution};
-use dbbackup_protocol::{
-    contract::Issue,
-    work_order::{PluginRef, Trigger},
-};
-use jiff::Timestamp;
+use dbbackup_plugin_host::{Host, Limits, Plugin, Registry, Resolution};
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt;
-use serde_json::Value;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -33,8 +24,7 @@ const FALLBACK: &str = "generic";
 #[derive(Debug)]
 pub(crate) struct Planner {
     registry: Registry,
-    images: ImagePolicy,
-    render: RenderConfig,
+    administration: Administration,
 }
 
 impl Planner {
@@ -73,7 +63,7 @@ impl Planner {
         if config.cluster_assigns_ids {
             render.run_as = None;
         }
-        Ok(Self { registry, images, render })
+        Ok(Self { registry, administration: Administration { images, render } })
     }
 
     /// How many plugins were loaded.
@@ -101,10 +91,7 @@ impl Planner {
             Ok(chosen) => chosen,
             Err(refused) => return Planning::Refused(refused),
         };
-        match self.planned(object, &plugin, fallback) {
-            Ok(planned) => Planning::Planned(Box::new(planned)),
-            Err(refusal) => Planning::Refused(refusal.about(&plugin.identity(), fallback)),
-        }
+        plan(object, &plugin, fallback, &self.administration)
     }
 
     fn choose(&self, database_type: &str) -> Result<(Plugin, bool), Refused> {
@@ -147,36 +134,6 @@ impl Planner {
         }
     }
 
-    fn planned(&self, object: &DatabaseBackup, plugin: &Plugin, fallback: bool) -> Result<Planned, Refusal> {
-        let spec: &DatabaseBackupSpec = &object.spec;
-        let description = plugin.description();
-        let settings = plugin.validate_settings(spec.settings.as_ref())?;
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        let settings = Value::Object(settings).to_string();
-        let prepared = request::prepare((&namespace, &name), spec, description, settings)?;
-        let plan = plugin.plan(&prepared.request)?.map_err(Refusal::Issues)?;
-        let supplied: Vec<_> = prepared.bindings.iter().map(|bound| bound.name.clone()).collect();
-        let violations = police::check(&plan, description, &supplied);
-        if !violations.is_empty() {
-            return Err(Refusal::Policed(violations));
-        }
-        let image = self
-            .images
-            .resolve(plan.image.as_deref(), spec.image.as_deref(), description)
-            .map_err(|issue| vec![issue])?;
-        let planned =
-            Planned { plugin: plugin.identity(), fallback, plan, image, bindings: prepared.bindings };
-        // What cannot be rendered is told now and not at the slot.
-        let trial = NewJob {
-            name: name.clone(),
-            slot: Timestamp::UNIX_EPOCH,
-            trigger: Trigger::Schedule,
-            token: None,
-        };
-        self.render(object, &trial, &planned).map_err(Refusal::Rendering)?;
-        Ok(planned)
-    }
-
     /// The Job of a run, or why there is none.
     pub(crate) fn render(
         &self,
@@ -184,54 +141,7 @@ impl Planner {
         job: &NewJob,
         planned: &Planned,
     ) -> Result<Job, Refused> {
-        render(&RenderInput { object, job, planned, config: &self.render })
+        render(&RenderInput { object, job, planned, config: &self.administration.render })
             .map_err(|error| Refused::by_issues(&planned.plugin, planned.fallback, &error.issues()))
-    }
-}
-
-/// Why there is no plan.
-enum Refusal {
-    /// The spec does not please the host, the plugin or the image policy.
-    Issues(Vec<Issue>),
-    /// The plugin gave no usable answer.
-    Call(CallError),
-    /// The plugin's plan is not allowed.
-    Policed(Vec<Violation>),
-    /// There is a plan, and no Job can be made of it.
-    Rendering(Refused),
-}
-
-impl From<Vec<Issue>> for Refusal {
-    fn from(issues: Vec<Issue>) -> Self {
-        Self::Issues(issues)
-    }
-}
-
-impl From<CallError> for Refusal {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl Refusal {
-    fn about(self, plugin: &PluginRef, fallback: bool) -> Refused {
-        let faulty = |reason: &str, what: &str| Refused {
-            plugin: Some(plugin.clone()),
-            fallback,
-            reason: reason.to_owned(),
-            message: format!(
-                "plugin {} {}: {what}; tell its author, or load another version",
-                plugin.id, plugin.version
-            ),
-        };
-        match self {
-            Self::Issues(issues) => Refused::by_issues(plugin, fallback, &issues),
-            Self::Call(error) => faulty(error.reason(), &error.to_string()),
-            Self::Policed(violations) => {
-                let all: Vec<_> = violations.iter().map(ToString::to_string).collect();
-                faulty("PlanRefused", &format!("its plan breaks the operator's rules: {}", all.join("; ")))
-            }
-            Self::Rendering(refused) => refused,
-        }
     }
 }

@@ -5,5 +5,5 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "database-plugin",
+    world: "complete-plugin",
 });

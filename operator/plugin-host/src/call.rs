@@ -5,7 +5,7 @@ use wasmtime::{Store, Trap};
 
 use crate::Host;
 use crate::bindings::db_backup::plugin::types;
-use crate::bindings::exports::db_backup::plugin::{backup, descriptor};
+use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
 use crate::error::{CallError, LoadError, Stop};
 use crate::guest::Guest;
 use crate::imports;
@@ -18,6 +18,8 @@ pub(crate) struct Callee {
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) descriptor: descriptor::GuestIndices,
     pub(crate) backup: backup::GuestIndices,
+    pub(crate) probe: Option<probe::GuestIndices>,
+    pub(crate) diagnose: Option<diagnose::GuestIndices>,
     pub(crate) host: Host,
     pub(crate) source: String,
 }
@@ -29,6 +31,12 @@ impl Callee {
         let instance = self.instantiate(&mut store).map_err(LoadError::Describe)?;
         self.descriptor.load(&mut store, &instance).map_err(|error| imports::shape("descriptor", &error))?;
         self.backup.load(&mut store, &instance).map_err(|error| imports::shape("backup", &error))?;
+        if let Some(probe) = &self.probe {
+            probe.load(&mut store, &instance).map_err(|error| imports::shape("probe", &error))?;
+        }
+        if let Some(diagnose) = &self.diagnose {
+            diagnose.load(&mut store, &instance).map_err(|error| imports::shape("diagnose", &error))?;
+        }
         Ok(())
     }
 
@@ -45,6 +53,38 @@ impl Callee {
         request: &types::Request,
     ) -> Result<Result<types::BackupPlan, types::Refusal>, CallError> {
         self.call(|store, instance| self.backup.load(&mut *store, instance)?.call_plan(store, request))
+    }
+
+    /// None: it has no probe.
+    pub(crate) fn probe_plan(
+        &self,
+        request: &types::Request,
+    ) -> Option<Result<Result<probe::ProbePlan, types::Refusal>, CallError>> {
+        let probe = self.probe.as_ref()?;
+        Some(self.call(|store, instance| probe.load(&mut *store, instance)?.call_plan(store, request)))
+    }
+
+    /// None: it has no probe.
+    pub(crate) fn probe_read(
+        &self,
+        request: &types::Request,
+        answers: &[probe::Answer],
+    ) -> Option<Result<probe::Findings, CallError>> {
+        let probe = self.probe.as_ref()?;
+        Some(
+            self.call(|store, instance| {
+                probe.load(&mut *store, instance)?.call_read(store, request, answers)
+            }),
+        )
+    }
+
+    /// None: it explains nothing.
+    pub(crate) fn explain(
+        &self,
+        failure: &diagnose::Failure,
+    ) -> Option<Result<Option<diagnose::Diagnosis>, CallError>> {
+        let diagnose = self.diagnose.as_ref()?;
+        Some(self.call(|store, instance| diagnose.load(&mut *store, instance)?.call_explain(store, failure)))
     }
 
     fn call<T>(

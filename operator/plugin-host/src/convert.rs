@@ -1,10 +1,12 @@
 //! Between the generated types and those of `dbbackup_protocol`, field by field: a field or case that one side
 //! gains and the other lacks does not compile.
 
-use dbbackup_protocol::{contract, plan};
+use dbbackup_protocol::{contract, optional, plan};
 
 use crate::bindings::db_backup::plugin::types as wit;
-use crate::bindings::exports::db_backup::plugin::descriptor as wit_descriptor;
+use crate::bindings::exports::db_backup::plugin::{
+    descriptor as wit_descriptor, diagnose as wit_diagnose, probe as wit_probe,
+};
 
 /// A conversion that cannot fail. `From` would do, were it not for lists and options.
 pub(crate) trait Convert<T> {
@@ -98,3 +100,13 @@ variant!(wit::PartSource => plan::PartSource { ; One, PerItem });
 variant!(wit::Expectation => plan::Expectation { ExitZero; StdoutEquals, StdoutAtLeast });
 record!(wit::Check => plan::Check { name, process, expectation, reason, message });
 record!(wit::BackupPlan => plan::BackupPlan { image, checks, parts, scratch_mebibytes });
+
+// Optional interfaces: what it is told, and what it answers.
+record!(optional::Answer => wit_probe::Answer { name, exit_code, stdout, stderr, truncated });
+record!(optional::Failure => wit_diagnose::Failure { phase, part, exit_code, signal, stderr, facts });
+record!(wit::Server => contract::Server { version, facts });
+record!(wit_probe::Query => optional::Query { name, process });
+record!(wit_probe::ProbePlan => optional::ProbePlan { image, queries });
+record!(wit_probe::Problem => optional::Problem { reason, message, hint, blocking });
+record!(wit_probe::Findings => optional::Findings { server, size_mebibytes, problems });
+record!(wit_diagnose::Diagnosis => optional::Diagnosis { reason, message, hint, retryable });

@@ -4,7 +4,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::bindings::DatabasePlugin;
+use crate::bindings::CompletePlugin;
 use crate::error::LoadError;
 use crate::guest::Guest;
 use crate::null_wasi;
@@ -20,7 +20,7 @@ pub(crate) const VERSION: &str = "0.1.0";
 /// [`LoadError::UnknownImport`] or [`LoadError::Incompatible`] for what is not offered.
 pub(crate) fn linker(engine: &Engine, component: &Component) -> Result<Linker<Guest>, LoadError> {
     let mut linker = Linker::new(engine);
-    DatabasePlugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
+    CompletePlugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
         .map_err(|error| shape(PACKAGE, &error))?;
     for (name, item) in component.component_type().imports(engine) {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));

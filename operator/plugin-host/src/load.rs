@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::exports::db_backup::plugin::{backup, descriptor};
+use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
 use crate::call::Callee;
 use crate::convert::Convert;
 use crate::error::{LoadError, NotAComponent};
@@ -29,6 +29,8 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
     let callee = Callee {
         descriptor: indices("descriptor", &pre, descriptor::GuestIndices::new)?,
         backup: indices("backup", &pre, backup::GuestIndices::new)?,
+        probe: optional(host, &component, "probe", &pre, probe::GuestIndices::new)?,
+        diagnose: optional(host, &component, "diagnose", &pre, diagnose::GuestIndices::new)?,
         pre,
         host: host.clone(),
         source: source.to_owned(),
@@ -55,10 +57,28 @@ fn indices<T>(
     new(pre).map_err(|error| imports::shape(interface, &error))
 }
 
+/// An interface that a plugin need not have. One of another track is none, it is an error: its author meant it.
+fn optional<T>(
+    host: &Host,
+    component: &Component,
+    interface: &str,
+    pre: &InstancePre<Guest>,
+    new: fn(&InstancePre<Guest>) -> wasmtime::Result<T>,
+) -> Result<Option<T>, LoadError> {
+    if exports(host, component, interface)? { indices(interface, pre, new).map(Some) } else { Ok(None) }
+}
+
 fn require_export(host: &Host, component: &Component, interface: &str) -> Result<(), LoadError> {
+    if exports(host, component, interface)? {
+        return Ok(());
+    }
+    Err(LoadError::MissingExport(format!("{PACKAGE}/{interface}")))
+}
+
+fn exports(host: &Host, component: &Component, interface: &str) -> Result<bool, LoadError> {
     let name = format!("{PACKAGE}/{interface}");
     if component.get_export_index(None, format!("{name}@{VERSION}")).is_some() {
-        return Ok(());
+        return Ok(true);
     }
     for (export, item) in component.component_type().exports(host.engine()) {
         let (export, version) = export.split_once('@').unwrap_or((export, ""));
@@ -66,7 +86,7 @@ fn require_export(host: &Host, component: &Component, interface: &str) -> Result
             imports::require_compatible(&name, version)?;
         }
     }
-    Err(LoadError::MissingExport(name))
+    Ok(false)
 }
 
 /// Looks at the outermost frame of the binary format, which tells apart what the compiler's own messages do not:

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use dbbackup_protocol::contract::{Description, Issue, Request};
+use dbbackup_protocol::contract::{Description, Fault, Issue, PlanSource, Request};
+use dbbackup_protocol::optional::{Answer, Diagnosis, Failure, Findings, ProbePlan};
 use dbbackup_protocol::plan::BackupPlan;
 use dbbackup_protocol::work_order::PluginRef;
 use serde_json::{Map, Value};
@@ -101,16 +102,77 @@ impl Plugin {
     /// # Errors
     /// [`CallError`] when the plugin gave no usable answer.
     pub fn plan(&self, request: &Request) -> Result<Result<BackupPlan, Vec<Issue>>, CallError> {
-        let refusal = match self.0.callee.plan(&request.clone().convert())? {
-            Ok(plan) => return Ok(Ok(plan.convert())),
-            Err(refusal) => issues(refusal.issues.convert(), "/issues")?,
-        };
-        if refusal.is_empty() {
-            // Some guest languages turn any crash into an empty list.
-            return Err(bad("/issues", "a refusal has to name at least one issue"));
+        match self.0.callee.plan(&request.clone().convert())? {
+            Ok(plan) => Ok(Ok(plan.convert())),
+            Err(refusal) => reasons(refusal.issues.convert()).map(Err),
         }
-        Ok(Err(refusal))
     }
+
+    /// What to ask the server, or the plugin's reasons for not asking; none: it has no probe. Blocks, for at most the
+    /// deadline.
+    pub fn probe_plan(&self, request: &Request) -> Option<Result<Result<ProbePlan, Vec<Issue>>, CallError>> {
+        let answer = self.0.callee.probe_plan(&request.clone().convert())?;
+        Some(answer.and_then(|answer| match answer {
+            Ok(plan) => Ok(Ok(plan.convert())),
+            Err(refusal) => reasons(refusal.issues.convert()).map(Err),
+        }))
+    }
+
+    /// What the answers of a probe mean; none: it has no probe. Blocks, for at most the deadline.
+    pub fn probe_read(&self, request: &Request, answers: &[Answer]) -> Option<Result<Findings, CallError>> {
+        let answers: Vec<_> = answers.to_vec().convert();
+        let findings = self.0.callee.probe_read(&request.clone().convert(), &answers)?;
+        Some(findings.and_then(|findings| {
+            let findings: Findings = findings.convert();
+            for (index, problem) in findings.problems.iter().enumerate() {
+                spoken(&problem.reason, &problem.message, &format!("/problems/{index}"))?;
+            }
+            Ok(findings)
+        }))
+    }
+
+    /// What a failure means; none: the plugin has nothing better to say. Blocks, for at most the deadline.
+    ///
+    /// # Errors
+    /// [`CallError`] when the plugin gave no usable answer.
+    pub fn explain(&self, failure: &Failure) -> Result<Option<Diagnosis>, CallError> {
+        let Some(answer) = self.0.callee.explain(&failure.clone().convert()) else { return Ok(None) };
+        let diagnosis: Option<Diagnosis> = answer?.convert();
+        if let Some(diagnosis) = &diagnosis {
+            spoken(&diagnosis.reason, &diagnosis.message, "")?;
+        }
+        Ok(diagnosis)
+    }
+}
+
+impl PlanSource for Plugin {
+    fn identity(&self) -> PluginRef {
+        self.identity()
+    }
+
+    fn description(&self) -> &Description {
+        self.description()
+    }
+
+    fn validate_settings(
+        &self,
+        settings: Option<&Map<String, Value>>,
+    ) -> Result<Map<String, Value>, Vec<Issue>> {
+        self.validate_settings(settings)
+    }
+
+    fn plan(&self, request: &Request) -> Result<Result<BackupPlan, Vec<Issue>>, Fault> {
+        self.plan(request)
+            .map_err(|error| Fault { reason: error.reason().to_owned(), message: error.to_string() })
+    }
+}
+
+/// Some guest languages turn any crash into an empty list.
+fn reasons(refusal: Vec<Issue>) -> Result<Vec<Issue>, CallError> {
+    if refusal.is_empty() {
+        return Err(bad("/issues", "a refusal has to name at least one issue"));
+    }
+    issues(refusal, "/issues")
 }
 
 /// Issues go into conditions and events as they are: they have to have the form.
@@ -119,17 +181,22 @@ fn issues(issues: Vec<Issue>, at: &str) -> Result<Vec<Issue>, CallError> {
         if !(issue.path.is_empty() || issue.path.starts_with('/')) {
             return Err(bad(&format!("{at}/{index}/path"), "a JSON pointer begins with `/`"));
         }
-        let word = issue.reason.starts_with(|c: char| c.is_ascii_uppercase())
-            && issue.reason.len() <= 64
-            && issue.reason.chars().all(|c| c.is_ascii_alphanumeric());
-        if !word {
-            return Err(bad(&format!("{at}/{index}/reason"), "a reason is one CamelCase word"));
-        }
-        if issue.message.trim().is_empty() {
-            return Err(bad(&format!("{at}/{index}/message"), "a message has to say something"));
-        }
+        spoken(&issue.reason, &issue.message, &format!("{at}/{index}"))?;
     }
     Ok(issues)
+}
+
+fn spoken(reason: &str, message: &str, at: &str) -> Result<(), CallError> {
+    let word = reason.starts_with(|c: char| c.is_ascii_uppercase())
+        && reason.len() <= 64
+        && reason.chars().all(|c| c.is_ascii_alphanumeric());
+    if !word {
+        return Err(bad(&format!("{at}/reason"), "a reason is one CamelCase word"));
+    }
+    if message.trim().is_empty() {
+        return Err(bad(&format!("{at}/message"), "a message has to say something"));
+    }
+    Ok(())
 }
 
 fn bad(at: &str, why: &str) -> CallError {

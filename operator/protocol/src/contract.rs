@@ -1,6 +1,9 @@
 //! What a plugin says of itself and what it is told: `wit/descriptor.wit` and the request of `wit/types.wit`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{plan::BackupPlan, work_order::PluginRef};
 
 /// An open key and value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,4 +144,37 @@ pub struct Issue {
     pub reason: String,
     /// What is wrong and what to write instead.
     pub message: String,
+}
+
+/// Why a plugin gave no usable answer: not the user's fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Stable CamelCase word.
+    pub reason: String,
+    /// The cause.
+    pub message: String,
+}
+
+/// A plugin as those see it who want a plan. The plugin host implements it; who plans need not know WebAssembly.
+pub trait PlanSource {
+    /// Who it is.
+    fn identity(&self) -> PluginRef;
+
+    /// What it says of itself; validated.
+    fn description(&self) -> &Description;
+
+    /// Settings with the schema's defaults filled in.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; pointers begin with `/settings`.
+    fn validate_settings(
+        &self,
+        settings: Option<&Map<String, Value>>,
+    ) -> Result<Map<String, Value>, Vec<Issue>>;
+
+    /// The plan, or the plugin's reasons (at least one) for having none.
+    ///
+    /// # Errors
+    /// It gave no usable answer.
+    fn plan(&self, request: &Request) -> Result<Result<BackupPlan, Vec<Issue>>, Fault>;
 }

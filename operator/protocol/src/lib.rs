@@ -1,6 +1,6 @@
 //! The documents that the two sides exchange. Only data and serde: no clock, no I/O, no Kubernetes.
 //!
-//! - [`contract`] and [`plan`] are the plugin contract (`wit/`) as plain Rust, for everybody who is not a
+//! - [`contract`], [`plan`] and [`optional`] are the plugin contract (`wit/`) as plain Rust, for everybody who is not a
 //!   WebAssembly host;
 //! - [`work_order`] is what the operator freezes into a Job, [`pod`] where things are in its pod;
 //! - [`report`] is what comes back, [`manifest`] what stays in storage, [`layout`] where it stays.
@@ -8,6 +8,7 @@
 pub mod contract;
 pub mod layout;
 pub mod manifest;
+pub mod optional;
 pub mod plan;
 pub mod pod;
 pub mod report;

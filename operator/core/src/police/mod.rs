@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use dbbackup_protocol::{
-    contract::{Description, Issue},
+    contract::Description,
     plan::{BackupPlan, Check, Completion, Expectation, Output, Part, PartSource, PerItem},
 };
 
@@ -46,20 +46,6 @@ pub struct Violation {
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at {:?}: {}", self.rule, self.pointer, self.message)
-    }
-}
-
-impl Violation {
-    /// The same for the user of the plugin, who can do nothing about it but tell its author.
-    pub fn to_issue(&self, description: &Description) -> Issue {
-        Issue {
-            path: "/databaseType".into(),
-            reason: "PlanRefused".into(),
-            message: format!(
-                "plugin {}@{} made a plan that is not allowed ({self}); tell its author",
-                description.id, description.version
-            ),
-        }
     }
 }
 

@@ -248,13 +248,3 @@ fn every_rule_has_its_own_id_and_a_case() {
     assert_eq!(Rule::Encoding.id(), "P028-encoding");
     assert_eq!((broken.len(), ids.len()), (28, 28), "{ids:?}");
 }
-
-#[test]
-fn an_issue_names_plugin_rule_and_place() {
-    let mut spoiled = plan();
-    spoiled.parts.clear();
-    let violations = check(&spoiled, &description(), &["password".to_owned()]);
-    let issue = violations[0].to_issue(&description());
-    assert_eq!((issue.path.as_str(), issue.reason.as_str()), ("/databaseType", "PlanRefused"));
-    assert!(issue.message.contains("postgres@1.0.0") && issue.message.contains("P004-no-part"), "{issue:?}");
-}

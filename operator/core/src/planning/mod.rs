@@ -1,10 +1,14 @@
 //! What the plugins say of an object: a plan that passed the police, or a sentence that says why there is none.
 
+mod make;
+
 use dbbackup_protocol::{
     contract::Issue,
     plan::BackupPlan,
     work_order::{BoundSecret, PluginRef},
 };
+
+pub use make::{Administration, plan};
 
 /// The answer for one object as it is now.
 #[derive(Clone, Debug, PartialEq)]
