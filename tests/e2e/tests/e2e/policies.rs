@@ -35,6 +35,16 @@ fn the_operator_has_no_right_to_secrets() -> Result<()> {
     kubectl(["auth", "can-i", "create", "jobs", "--all-namespaces", &operator]).text().map(drop)
 }
 
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn the_api_server_doubts_no_expression_of_a_policy() -> Result<()> {
+    for policy in ["db-backup-operator-jobs", "db-backup-operator-secrets"] {
+        let object = kubectl(["get", "validatingadmissionpolicy", policy]).json()?;
+        ensure!(object["status"]["typeChecking"] == json!({}), "{policy}: {:#}", object["status"]);
+    }
+    Ok(())
+}
+
 /// A copy of a document with a value at a JSON pointer, or without what is there. `/-` is behind the last of a list.
 fn changed(document: &Value, pointer: &str, value: Option<Value>) -> Result<Value> {
     let mut copy = document.clone();
