@@ -20,7 +20,7 @@ pub const DATA_BYTES: usize = 128 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Run a check; its standard output comes as data.
+    /// Run a check; its standard output comes as data, redacted.
     Check {
         /// Index of the check.
         index: usize,

@@ -118,13 +118,13 @@ pub(crate) async fn delete(
     context: &Context,
 ) -> Result<(), Error> {
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    for OldJob { name, uid } in &decision.delete {
+    for OldJob { name, uid, slot } in &decision.delete {
         let parameters = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
             ..DeleteParams::foreground()
         };
         match jobs.delete(name, &parameters).await {
-            Ok(_) => info!(job = name, "Job deleted"),
+            Ok(_) => info!(job = name, slot = slot.map(display), "Job deleted"),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
             Err(error) => return Err(Error::on("delete an old Job")(error)),
         }

@@ -13,8 +13,11 @@ mod reconcile;
 mod report;
 mod watch;
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use clap::Parser;
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 use crate::{config::Config, install::InstallPlugins};
@@ -29,21 +32,34 @@ enum Command {
     InstallPlugins(InstallPlugins),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Command::parse() {
-        Command::Run(config) => serve(&config),
-        Command::InstallPlugins(install) => Ok(install.run()?),
+        Command::Run(config) => {
+            begin_log(&config.log)?;
+            if let Err(error) = serve(&config) {
+                error!(error = format!("{error:#}"), "ended");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::InstallPlugins(install) => install.run()?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn serve(config: &Config) -> anyhow::Result<()> {
+/// From here on every line that the process writes is one JSON object, those of a panic too.
+fn begin_log(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_env_filter(EnvFilter::try_new(&config.log).context("--log is no valid filter")?)
+        .with_env_filter(EnvFilter::try_new(filter).context("--log is no valid filter")?)
         .init();
+    std::panic::set_hook(Box::new(|panic| error!(%panic, "panic")));
+    Ok(())
+}
+
+fn serve(config: &Config) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -9,7 +9,7 @@ use prometheus_client::{
 /// How a pass over one object ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct PassLabels {
-    /// `rest`, `applied` or `failed`.
+    /// `rest`, `applied`, `malformed` or `failed`.
     outcome: &'static str,
 }
 

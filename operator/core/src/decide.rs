@@ -59,11 +59,13 @@ pub struct OldJob {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// Its slot, for the log.
+    pub slot: Option<Timestamp>,
 }
 
 impl OldJob {
     fn of(job: &ObservedJob) -> Self {
-        Self { name: job.name.clone(), uid: job.uid.clone() }
+        Self { name: job.name.clone(), uid: job.uid.clone(), slot: job.slot }
     }
 }
 
@@ -76,6 +78,10 @@ pub struct Event {
     pub reason: String,
     /// A sentence.
     pub message: String,
+    /// Slot of the run that it is about, if it is about one.
+    pub slot: Option<Timestamp>,
+    /// Job of that run, if it has one.
+    pub job: Option<String>,
 }
 
 /// Decides. Equal arguments give equal decisions. `now` is cut to whole seconds, the precision of the API.

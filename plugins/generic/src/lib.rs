@@ -56,22 +56,26 @@ impl Plugin for Generic {
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
         let completion = both(valid_completion(settings), settings.output.output());
-        let (process, ((), output)) = both(process(request, settings), completion)?;
+        let ((process, verifier), ((), output)) =
+            both(both(process(request, settings), verifier(request, settings)), completion)?;
+        let part = verifier.into_iter().fold(part(settings, process, output), Part::verifier);
         Ok(settings
             .scratch_mebibytes
             .into_iter()
-            .fold(BackupPlan::new().part(part(settings, process, output)), BackupPlan::scratch_mebibytes))
+            .fold(BackupPlan::new().part(part), BackupPlan::scratch_mebibytes))
     }
 }
 
 /// The user's command with the user's environment, and what the operator knows of the server.
 fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
     let mut issues = Issues::new();
-    check_argv(request, settings, &mut issues);
+    if settings.argv.is_empty() {
+        issues.add("/settings/argv", "ArgvMissing", argv_missing(request));
+    }
+    check_argv("argv", &settings.argv, &mut issues);
     check_env(request, settings, &mut issues);
     issues.refuse_any()?;
-    let mut argv = settings.argv.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
-    let mut process = Process::new(argv.next().unwrap_or_default()).args(argv);
+    let mut process = command(request, &settings.argv);
     let mut env = server_env(request);
     env.retain(|name, _| !settings.secret_env.contains_key(name));
     env.extend(settings.env.clone());
@@ -82,6 +86,22 @@ fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
         process = process.env(name, secret(binding));
     }
     Ok(process)
+}
+
+/// The user's second command, if there is one: with no secret, because the bytes are all that it needs.
+fn verifier(request: &Request, settings: &Settings) -> Result<Option<Process>, Refusal> {
+    let mut issues = Issues::new();
+    check_argv("verifierArgv", &settings.verifier_argv, &mut issues);
+    issues.refuse_any()?;
+    let process = command(request, &settings.verifier_argv);
+    let process =
+        settings.env.iter().fold(process, |process, (name, value)| process.env(name, value.clone()));
+    Ok((!settings.verifier_argv.is_empty()).then_some(process))
+}
+
+fn command(request: &Request, words: &[String]) -> Process {
+    let mut argv = words.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
+    Process::new(argv.next().unwrap_or_default()).args(argv)
 }
 
 /// `DB_HOST`, `DB_PORT` and `DB_NAME` as far as they are known.
@@ -95,30 +115,32 @@ fn server_env(request: &Request) -> BTreeMap<String, String> {
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
-    let program = settings.argv.first().map(String::as_str).unwrap_or_default();
-    if settings.argv.is_empty() && request.database_type != TYPE {
-        let message = format!(
-            "no plugin serves the type {:?}, so the generic one was asked: choose a type that a plugin serves, or say here \
-             which command of spec.image writes the dump",
-            request.database_type
-        );
-        issues.add("/settings/argv", "ArgvMissing", message);
-    } else if settings.argv.is_empty() {
+fn argv_missing(request: &Request) -> String {
+    if request.database_type == TYPE {
+        return "missing; say which command of spec.image writes the dump".to_owned();
+    }
+    format!(
+        "no plugin serves the type {:?}, so the generic one was asked: choose a type that a plugin serves, or say here \
+         which command of spec.image writes the dump",
+        request.database_type
+    )
+}
+
+fn check_argv(setting: &str, argv: &[String], issues: &mut Issues) {
+    let is_none = |word: &String| word.is_empty() || word.starts_with('-') || word.contains(SCRATCH);
+    if argv.first().is_some_and(is_none) {
         issues.add(
-            "/settings/argv",
-            "ArgvMissing",
-            "missing; say which command of spec.image writes the dump",
-        );
-    } else if program.is_empty() || program.starts_with('-') || program.contains(SCRATCH) {
-        issues.add(
-            "/settings/argv/0",
+            format!("/settings/{setting}/0"),
             "SettingInvalid",
             "the first word is the program: a name or an absolute path",
         );
     }
-    for (index, _) in settings.argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
-        issues.add(format!("/settings/argv/{index}"), "SettingInvalid", "must not contain a NUL character");
+    for (index, _) in argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
+        issues.add(
+            format!("/settings/{setting}/{index}"),
+            "SettingInvalid",
+            "must not contain a NUL character",
+        );
     }
 }
 

@@ -20,6 +20,7 @@ pub struct Settings {
     pub(crate) header: Option<Text>,
     pub(crate) tail: Option<Text>,
     pub(crate) stderr_required: Option<Text>,
+    pub(crate) verifier_argv: Vec<String>,
 }
 
 impl Default for Settings {
@@ -36,6 +37,7 @@ impl Default for Settings {
             header: None,
             tail: None,
             stderr_required: None,
+            verifier_argv: Vec::new(),
         }
     }
 }

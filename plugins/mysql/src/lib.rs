@@ -3,9 +3,9 @@
 //! The type decides which tools are used: options, TLS and the sights of a grant differ too much for one to serve
 //! both.
 
+mod checks;
 mod client;
 mod dump;
-mod grants;
 mod settings;
 #[cfg(test)]
 mod tests;

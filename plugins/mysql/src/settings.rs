@@ -60,6 +60,7 @@ pub struct Settings {
     pub(crate) triggers: bool,
     pub(crate) events: bool,
     pub(crate) check_grants: bool,
+    pub(crate) allow_non_transactional: bool,
 }
 
 impl Default for Settings {
@@ -72,6 +73,7 @@ impl Default for Settings {
             triggers: true,
             events: true,
             check_grants: true,
+            allow_non_transactional: false,
         }
     }
 }

@@ -135,7 +135,7 @@ fn part<'v>(value: &'v Value, pointer: &str) -> &'v Value {
 }
 
 /// A text at a JSON pointer; empty where there is none.
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 

@@ -200,7 +200,11 @@ pub(crate) fn judge_check(
             stdout.trim().parse::<i128>().is_ok_and(|number| number >= i128::from(*least))
         }
     };
-    if holds { Ok(()) } else { Err(broken(String::new())) }
+    let detail = match (&check.expectation, last_lines(stdout)) {
+        (Expectation::StdoutEquals(_), found) if !found.is_empty() => format!(" (found: {found})"),
+        _ => String::new(),
+    };
+    if holds { Ok(()) } else { Err(broken(detail)) }
 }
 
 /// The name by which messages call a process.
@@ -349,6 +353,7 @@ mod tests {
             (Expectation::ExitZero, End::Signalled(9), "", Some((Reason::DumpKilled, false))),
             (equals(), End::Exited(0), "ok\n", None),
             (equals(), End::Exited(0), "ok\n\n", Some((Reason::CheckFailed, true))),
+            (equals(), End::Exited(0), "", Some((Reason::CheckFailed, true))),
             (equals(), End::Exited(1), "ok\n", Some((Reason::DumpFailed, false))),
             (Expectation::StdoutAtLeast(2), End::Exited(0), "2\n", None),
             (Expectation::StdoutAtLeast(2), End::Exited(0), "10", None),
@@ -361,6 +366,7 @@ mod tests {
             assert_eq!(found, expected, "{result:?}");
             if let Err(failure) = result {
                 assert!(failure.message.contains("grant TRIGGER") || failure.message.contains("no route"));
+                assert_eq!(failure.message.contains("(found: ok)"), stdout == "ok\n\n", "{failure}");
             }
         }
     }

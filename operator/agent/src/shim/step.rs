@@ -40,24 +40,33 @@ struct Job<'a> {
     success: &'a [i32],
     verifier: Option<&'a Process>,
     stderr_required: Option<&'a str>,
+    /// Standard output may be shown to people.
+    shown: bool,
 }
 
 impl<'a> Job<'a> {
     /// A process whose standard output is all that it gives.
     fn plain(process: &'a Process) -> Self {
-        let output = &Output::Stdout;
-        Self { process, item: None, output, success: &[], verifier: None, stderr_required: None }
+        Self {
+            process,
+            item: None,
+            output: &Output::Stdout,
+            success: &[],
+            verifier: None,
+            stderr_required: None,
+            shown: false,
+        }
     }
 
     fn dump(part: &'a Part, item: Option<&'a str>) -> Self {
         let completion = &part.completion;
         Self {
-            process: &part.process,
             item,
             output: &part.output,
             success: &completion.exit_codes,
             verifier: completion.verifier.as_ref(),
             stderr_required: completion.stderr_required.as_deref(),
+            ..Self::plain(&part.process)
         }
     }
 }
@@ -75,7 +84,10 @@ impl Workshop<'_> {
         let plan = &self.order.plan;
         let unknown = || Failure::plan(format!("it has nothing for {request:?}"));
         let job = match request {
-            Request::Check { index } => Job::plain(&plan.checks.get(*index).ok_or_else(unknown)?.process),
+            Request::Check { index } => {
+                let check = plan.checks.get(*index).ok_or_else(unknown)?;
+                Job { shown: true, ..Job::plain(&check.process) }
+            }
             Request::List { source } => match plan.parts.get(*source) {
                 Some(PartSource::PerItem(per_item)) => Job::plain(&per_item.items),
                 _ => return Err(unknown()),
@@ -108,7 +120,8 @@ impl Workshop<'_> {
         let child = self.groups.spawn(&command, Stdio::null())?;
         let stdin = verifier.as_mut().and_then(|(_, child)| child.stdin.take());
 
-        let sink = Sink { replies, verifier: stdin };
+        let redacting = job.shown.then(|| self.redactor.stream());
+        let sink = Sink { replies, verifier: stdin, redacting };
         let dump = self.dump(job, &command, child, &place, sink);
         let verify = async {
             match verifier {

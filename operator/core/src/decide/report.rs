@@ -222,6 +222,8 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
                 warning: condition.reason != "Suspended",
                 reason: condition.reason.clone(),
                 message: condition.message.clone(),
+                slot: None,
+                job: None,
             });
         }
     }
@@ -259,7 +261,13 @@ fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
         RunResult::Skipped => (true, "BackupSkipped", format!("the backup of {slot} was skipped: {why}")),
         RunResult::Missed => (true, "BackupMissed", why),
     };
-    Some(Event { warning, reason: reason.into(), message: cut(&message) })
+    Some(Event {
+        warning,
+        reason: reason.into(),
+        message: cut(&message),
+        slot: Some(run.slot.0),
+        job: run.job.clone(),
+    })
 }
 
 pub(super) fn identity(planning: &Planning) -> Option<PluginIdentity> {

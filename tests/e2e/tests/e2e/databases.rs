@@ -85,12 +85,29 @@ fn a_port_at_which_nobody_listens() -> Result<()> {
     refused("mongo-nobody", Engine::FerretDb, None, elsewhere, why)
 }
 
+/// A role of the shared server which may not read everything in the database `shop`: the dump fails loudly.
+fn lacks_a_right(role: &str, words: &[&str]) -> Result<()> {
+    let login = Login { username: role.into(), password: nasty_secret(role) };
+    let name = format!("pg-{}", role.replace('_', "-"));
+    refused(&name, Engine::Postgres18, Some(login), |spec| spec.database("shop"), ("DumpFailed", words))
+}
+
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_role_that_may_not_read() -> Result<()> {
-    let login = Login { username: "powerless".into(), password: nasty_secret("powerless") };
-    let why = ("DumpFailed", &["permission denied"] as &[_]);
-    refused("pg-powerless", Engine::Postgres18, Some(login), |spec| spec.database("shop"), why)
+    lacks_a_right("powerless", &["permission denied"])
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_role_that_row_security_shows_only_some_rows() -> Result<()> {
+    lacks_a_right("no_bypass", &["row-level security", "empty"])
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_role_that_may_not_read_a_large_object() -> Result<()> {
+    lacks_a_right("no_large", &["permission denied for large object 100002"])
 }
 
 #[test]

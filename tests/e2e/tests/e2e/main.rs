@@ -11,6 +11,8 @@ mod interrupted;
 mod itself;
 mod mongodb;
 mod mysql;
+mod operator;
+mod policies;
 mod postgres;
 mod posture;
 mod schedule;
