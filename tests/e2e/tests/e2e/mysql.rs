@@ -110,7 +110,7 @@ fn without_every_grant_no_dump_of_mariadb() -> Result<()> {
 }
 
 /// A view without its table; a table without transactions; and two tables, of which the second changes its form while the
-/// first is dumped. `numbers` selects many.
+/// first is dumped. `numbers` selects so many that the buffers of the connection cannot hold the first.
 fn cannot_be_dumped_whole(engine: Engine, numbers: &str) -> Result<()> {
     run(&format!("{}-whole", engine.name()), |world| {
         let (server, store) = (world.server(engine)?, world.s3()?);
@@ -126,7 +126,7 @@ fn cannot_be_dumped_whole(engine: Engine, numbers: &str) -> Result<()> {
         let torn = world.backup("torn", spec("torn"))?;
         let mixed = world.backup("mixed", spec("mixed"))?;
         let moved = world.backup("moved", spec("moved").set("compression", slow))?;
-        let (moved, torn, mixed) = (moved.run_now()?, torn.run_now()?, mixed.run_now()?);
+        let (torn, mixed, moved) = (torn.run_now()?, mixed.run_now()?, moved.run_now()?);
         until("the dump of the first table", || {
             let asked = "select 1 from information_schema.processlist where info like '%FROM `a`'";
             Ok((!server.sql("", asked)?.is_empty()).then_some(()))
@@ -151,7 +151,7 @@ fn cannot_be_dumped_whole(engine: Engine, numbers: &str) -> Result<()> {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn what_mysql_cannot_dump_whole_is_no_backup() -> Result<()> {
-    let numbers = "with recursive k (i) as (select 1 union all select i + 1 from k where i < 450) \
+    let numbers = "with recursive k (i) as (select 1 union all select i + 1 from k where i < 630) \
                    select a.i * 1000 + b.i as n from k a join k b";
     cannot_be_dumped_whole(Engine::MySql, numbers)
 }
@@ -159,5 +159,5 @@ fn what_mysql_cannot_dump_whole_is_no_backup() -> Result<()> {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn what_mariadb_cannot_dump_whole_is_no_backup() -> Result<()> {
-    cannot_be_dumped_whole(Engine::MariaDb, "select seq as n from seq_1_to_200000")
+    cannot_be_dumped_whole(Engine::MariaDb, "select seq as n from seq_1_to_400000")
 }
