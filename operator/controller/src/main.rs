@@ -1,6 +1,7 @@
 //! The edge to Kubernetes: wiring. See ARCHITECTURE.md for the one way from an event to a backup.
 
 mod act;
+mod calls;
 mod config;
 mod context;
 mod http;
@@ -9,18 +10,20 @@ mod malformed;
 mod metrics;
 mod observe;
 mod planner;
+mod plugins;
 mod reconcile;
 mod report;
 mod watch;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Parser;
+use dbbackup_plugin_host::compile_worker;
 use tracing::error;
 use tracing_subscriber::EnvFilter;
 
-use crate::{config::Config, install::InstallPlugins};
+use crate::{config::Config, install::InstallPlugins, metrics::Metrics, planner::Planner, plugins::Plugins};
 
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -30,7 +33,13 @@ enum Command {
     Run(Box<Config>),
     /// Copies plugins from one folder into another, to fill the plugin volume from the image.
     InstallPlugins(InstallPlugins),
+    /// The process in which the operator compiles a plugin.
+    #[command(name = COMPILE, hide = true)]
+    CompilePlugin,
 }
+
+/// The subcommand that the operator calls itself with.
+const COMPILE: &str = "compile-plugin";
 
 fn main() -> anyhow::Result<ExitCode> {
     match Command::parse() {
@@ -42,6 +51,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }
         }
         Command::InstallPlugins(install) => install.run()?,
+        Command::CompilePlugin => return Ok(compile_worker()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -60,20 +70,29 @@ fn begin_log(filter: &str) -> anyhow::Result<()> {
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(run(config))
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(run(config));
+    // A plugin that is being compiled must not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(config: &Config) -> anyhow::Result<()> {
-    let (context, caches) = context::Context::new(config).await?;
-    let ready = http::Readiness::default();
-    let server = http::serve(config.http_address, ready.clone(), context.metrics.clone());
+    let (ready, metrics) = (http::Readiness::default(), Arc::new(Metrics::new()));
+    let server = http::serve(config.http_address, ready.clone(), Arc::clone(&metrics));
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {
         ended = server => ended.context("the HTTP server ended"),
-        () = watch::run(config, context, caches, ready) => Ok(()),
+        ended = operate(config, metrics, ready) => ended,
     }
+}
+
+async fn operate(config: &Config, metrics: Arc<Metrics>, ready: http::Readiness) -> anyhow::Result<()> {
+    let planner = Arc::new(Planner::new(config)?);
+    let plugins = Plugins::new(config, Arc::clone(&planner), Arc::clone(&metrics))?;
+    let (context, caches) = context::Context::new(planner, metrics).await?;
+    watch::run(config, context, caches, plugins, ready).await
 }

@@ -12,6 +12,7 @@ mod itself;
 mod mongodb;
 mod mysql;
 mod operator;
+mod plugins;
 mod policies;
 mod postgres;
 mod posture;
