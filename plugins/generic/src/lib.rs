@@ -1,6 +1,7 @@
 //! Anything else: an image and a command that writes a dump. Also what an unknown `spec.databaseType` falls back
 //! to.
 
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -55,8 +56,10 @@ impl Plugin for Generic {
     }
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
-        let completion = both(valid_completion(settings), settings.output.output());
-        let (process, ((), output)) = both(process(request, settings), completion)?;
+        let others = both(valid_completion(settings), valid_probe(request, settings));
+        let completion = both(others, settings.output.output());
+        let process = process(request, settings, ("argv", &settings.argv));
+        let (process, (((), ()), output)) = both(process, completion)?;
         Ok(settings
             .scratch_mebibytes
             .into_iter()
@@ -64,13 +67,18 @@ impl Plugin for Generic {
     }
 }
 
-/// The user's command with the user's environment, and what the operator knows of the server.
-fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
+/// A command of the user's, with the name of its setting, in the user's environment, and what the operator knows of the
+/// server.
+fn process(
+    request: &Request,
+    settings: &Settings,
+    (setting, argv): (&str, &[String]),
+) -> Result<Process, Refusal> {
     let mut issues = Issues::new();
-    check_argv(request, settings, &mut issues);
+    check_argv(request, (setting, argv), &mut issues);
     check_env(request, settings, &mut issues);
     issues.refuse_any()?;
-    let mut argv = settings.argv.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
+    let mut argv = argv.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
     let mut process = Process::new(argv.next().unwrap_or_default()).args(argv);
     let mut env = server_env(request);
     env.retain(|name, _| !settings.secret_env.contains_key(name));
@@ -95,16 +103,16 @@ fn server_env(request: &Request) -> BTreeMap<String, String> {
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
-    let program = settings.argv.first().map(String::as_str).unwrap_or_default();
-    if settings.argv.is_empty() && request.database_type != TYPE {
+fn check_argv(request: &Request, (setting, argv): (&str, &[String]), issues: &mut Issues) {
+    let program = argv.first().map(String::as_str).unwrap_or_default();
+    if argv.is_empty() && request.database_type != TYPE {
         let message = format!(
             "no plugin serves the type {:?}, so the generic one was asked: choose a type that a plugin serves, or say here \
              which command of spec.image writes the dump",
             request.database_type
         );
         issues.add("/settings/argv", "ArgvMissing", message);
-    } else if settings.argv.is_empty() {
+    } else if argv.is_empty() {
         issues.add(
             "/settings/argv",
             "ArgvMissing",
@@ -112,13 +120,17 @@ fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
         );
     } else if program.is_empty() || program.starts_with('-') || program.contains(SCRATCH) {
         issues.add(
-            "/settings/argv/0",
+            format!("/settings/{setting}/0"),
             "SettingInvalid",
             "the first word is the program: a name or an absolute path",
         );
     }
-    for (index, _) in settings.argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
-        issues.add(format!("/settings/argv/{index}"), "SettingInvalid", "must not contain a NUL character");
+    for (index, _) in argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
+        issues.add(
+            format!("/settings/{setting}/{index}"),
+            "SettingInvalid",
+            "must not contain a NUL character",
+        );
     }
 }
 
@@ -159,6 +171,15 @@ fn is_variable(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A probe that cannot be asked is told with everything else, before anything is asked.
+fn valid_probe(request: &Request, settings: &Settings) -> Result<(), Refusal> {
+    let mut issues = Issues::new();
+    if !settings.probe.is_empty() {
+        check_argv(request, ("probe", &settings.probe), &mut issues);
+    }
+    issues.refuse_any()
 }
 
 /// What the schema says of numbers and of the extension, for whoever did not ask the schema.
@@ -216,4 +237,4 @@ fn part(settings: &Settings, process: Process, output: Output) -> Part {
     part
 }
 
-db_backup_plugin_sdk::export!(Generic);
+db_backup_plugin_sdk::export!(Generic: Probe, Diagnose);
