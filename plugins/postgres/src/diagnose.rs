@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// What pg_dump, pg_dumpall and psql 18 said to servers 15 and 18; three are of libpq's and the server's sources.
+    /// What the tools of PostgreSQL 18 and 15 said to servers of both; some are of the sources of libpq and of the server.
     #[test]
     fn the_words_of_the_tools_have_a_meaning() {
         let at = r#"connection to server at "127.0.0.1", port 25432 failed: "#;

@@ -133,7 +133,9 @@ impl Cause {
             Self::ServerUnreachable => {
                 "check that the server runs, spec.connection, and that no NetworkPolicy keeps this namespace's pods from it"
             }
-            Self::ServerNotReady => "nothing, if it passes; otherwise the server's log says why",
+            Self::ServerNotReady | Self::StatementCancelled => {
+                "nothing, if it passes; otherwise the server's log says why"
+            }
             Self::ConnectionLost => {
                 "the server's log says whether it was restarted; otherwise something on the way cuts long connections"
             }
@@ -161,10 +163,8 @@ impl Cause {
             Self::GrantMissing => "grant the account what the README lists for this engine",
             Self::RowSecurityActive => "let the account see all rows",
             Self::ClientTooOld => "remove spec.settings.serverVersion or spec.image, or write a newer one",
-            Self::LockTimeout => "back up at a time at which nobody changes tables",
+            Self::LockTimeout | Self::SchemaChanged => "back up at a time at which nobody changes tables",
             Self::StatementTimeout => "give the account no limit for the time of a statement",
-            Self::StatementCancelled => "nothing, if it passes; otherwise the server's log says why",
-            Self::SchemaChanged => "back up at a time at which nobody changes tables",
             Self::ObjectInvalid => "repair or drop the object that is named",
             Self::DataDamaged => {
                 "keep the older backups, and repair the server before anything is written to it"

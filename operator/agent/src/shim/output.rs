@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::scribe::send;
+use super::{redact::RedactingStream, scribe::send};
 use crate::{
     failure::Failure,
     wire::{DATA_BYTES, Reply},
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Sink<'a> {
     pub(crate) replies: &'a mpsc::Sender<Reply>,
     pub(crate) verifier: Option<ChildStdin>,
+    /// Takes secrets out of the bytes, where they are not a dump.
+    pub(crate) redacting: Option<RedactingStream>,
 }
 
 impl Sink<'_> {
@@ -36,15 +38,33 @@ impl Sink<'_> {
         let mut buffer = vec![0; DATA_BYTES];
         loop {
             let count = from.read(&mut buffer).await.map_err(|error| unreadable(what, &error))?;
-            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else { return Ok(()) };
+            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else {
+                let held = self.redacting.as_mut().map(RedactingStream::finish).unwrap_or_default();
+                return self.pass_on(held).await;
+            };
             if let Some(verifier) = &mut self.verifier
                 && verifier.write_all(piece).await.is_err()
             {
                 // It may stop reading early; its exit code says whether that was well.
                 self.verifier = None;
             }
+            let visible = match &mut self.redacting {
+                Some(redacting) => redacting.push(piece),
+                None => piece.to_vec(),
+            };
+            self.pass_on(visible).await?;
+        }
+    }
+
+    /// A redacted piece may be longer than what was read.
+    async fn pass_on(&self, bytes: Vec<u8>) -> Result<(), Failure> {
+        if bytes.len() <= DATA_BYTES {
+            return if bytes.is_empty() { Ok(()) } else { send(self.replies, Reply::Data(bytes)).await };
+        }
+        for piece in bytes.chunks(DATA_BYTES) {
             send(self.replies, Reply::Data(piece.to_vec())).await?;
         }
+        Ok(())
     }
 
     /// Copies the file or folder at `place` that a process has left.
@@ -171,7 +191,7 @@ mod tests {
 
     async fn copied(place: &Place) -> Result<Vec<u8>, Failure> {
         let (replies, mut frames) = mpsc::channel(1000);
-        Sink { replies: &replies, verifier: None }.copy_left(place).await?;
+        Sink { replies: &replies, verifier: None, redacting: None }.copy_left(place).await?;
         drop(replies);
         let mut all = Vec::new();
         while let Some(Reply::Data(bytes)) = frames.recv().await {

@@ -12,6 +12,7 @@ mod answers;
 mod bad_files;
 mod builtin;
 mod limits;
+mod optional;
 mod registry;
 mod support;
 mod surroundings;
