@@ -11,6 +11,10 @@ pub const LAST_RUN_SUCCEEDED: &str = "LastRunSucceeded";
 /// A plugin serves the type. Its reason is `Fallback` where the generic plugin stands in for an unknown type.
 pub const PLUGIN_RESOLVED: &str = "PluginResolved";
 
+/// The server was asked, and answered. Its reason is that of the first problem that was found. Not there where the plugin
+/// asks nothing.
+pub const SERVER_PROBED: &str = "ServerProbed";
+
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {

@@ -11,6 +11,7 @@ mod observe;
 mod planner;
 mod reconcile;
 mod report;
+mod understand;
 mod watch;
 
 use anyhow::Context as _;

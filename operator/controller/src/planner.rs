@@ -8,10 +8,11 @@ use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
-    planning::{Administration, Planned, Planning, Refused, plan},
-    render::{RenderConfig, RenderInput, render},
+    planning::{Administration, Planned, PlannedProbe, Planning, Refused, plan},
+    render::{ProbeInput, RenderConfig, RenderInput, render, render_probe},
 };
 use dbbackup_plugin_host::{Host, Limits, Plugin, Registry, Resolution};
+use dbbackup_protocol::work_order::PluginRef;
 use k8s_openapi::api::batch::v1::Job;
 use tracing::{error, info, warn};
 
@@ -132,6 +133,24 @@ impl Planner {
                 Err(refused("PluginNotFound", message))
             }
         }
+    }
+
+    /// The plugin of this digest if it is loaded, or else the one that serves the object now.
+    pub(crate) fn plugin(&self, object: &DatabaseBackup, digest: Option<&str>) -> Option<Plugin> {
+        let planned = self.registry.plugins().iter().find(|plugin| Some(plugin.digest()) == digest);
+        planned.cloned().or_else(|| self.choose(&object.spec.database_type).ok().map(|(plugin, _)| plugin))
+    }
+
+    /// The Job of a probe, or why there is none.
+    pub(crate) fn render_probe(
+        &self,
+        object: &DatabaseBackup,
+        name: &str,
+        plugin: &PluginRef,
+        planned: &PlannedProbe,
+    ) -> Result<Job, Refused> {
+        render_probe(&ProbeInput { object, name, plugin, planned, config: &self.administration.render })
+            .map_err(|error| Refused::by_issues(plugin, false, &error.issues()))
     }
 
     /// The Job of a run, or why there is none.

@@ -1,6 +1,7 @@
 //! What the plugins say of an object: a plan that passed the police, or a sentence that says why there is none.
 
 mod make;
+mod probe;
 
 use dbbackup_protocol::{
     contract::Issue,
@@ -9,6 +10,7 @@ use dbbackup_protocol::{
 };
 
 pub use make::{Administration, plan};
+pub use probe::{PlannedProbe, Probing, explain, findings};
 
 /// The answer for one object as it is now.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,8 @@ pub struct Planned {
     pub image: String,
     /// Secret values to mount.
     pub bindings: Vec<BoundSecret>,
+    /// What is asked of the server beforehand.
+    pub probing: Probing,
 }
 
 /// Why there is no plan.
@@ -66,6 +70,17 @@ impl Planning {
         match self {
             Self::Planned(planned) => Some(&planned.plugin),
             Self::Refused(refused) => refused.plugin.as_ref(),
+        }
+    }
+
+    /// Why the plugin's questions to the server cannot be asked, if so: reason and sentence.
+    pub fn refused_probe(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Planned(planned) => match &planned.probing {
+                Probing::Refused(reason, message) => Some((reason, message)),
+                Probing::Nothing | Probing::Planned(_) => None,
+            },
+            Self::Refused(_) => None,
         }
     }
 
