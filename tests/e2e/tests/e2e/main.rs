@@ -13,6 +13,7 @@ mod mongodb;
 mod mysql;
 mod postgres;
 mod posture;
+mod probe;
 mod schedule;
 mod secrets;
 mod storage;
