@@ -13,6 +13,7 @@ mod planner;
 mod plugins;
 mod reconcile;
 mod report;
+mod understand;
 mod watch;
 
 use std::{process::ExitCode, sync::Arc};

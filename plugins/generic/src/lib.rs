@@ -1,6 +1,7 @@
 //! Anything else: an image and a command that writes a dump. Also what an unknown `spec.databaseType` falls back
 //! to.
 
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -8,8 +9,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use db_backup_plugin_sdk::{
-    BackupPlan, Binding, Description, Issues, Output, Part, Plugin, Process, Refusal, Request, both, pointer,
-    secret,
+    BackupPlan, Binding, Description, Issue, Issues, Output, Part, Plugin, Process, Refusal, Request, both,
+    pointer, secret,
 };
 
 use crate::settings::Settings;
@@ -55,9 +56,10 @@ impl Plugin for Generic {
     }
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
-        let completion = both(valid_completion(settings), settings.output.output());
-        let ((process, verifier), ((), output)) =
-            both(both(process(request, settings), verifier(request, settings)), completion)?;
+        let others = both(valid_completion(settings), valid_probe(settings));
+        let completion = both(others, settings.output.output());
+        let processes = both(dump(request, settings), verifier(request, settings));
+        let ((process, verifier), (((), ()), output)) = both(processes, completion)?;
         let part = verifier.into_iter().fold(part(settings, process, output), Part::verifier);
         Ok(settings
             .scratch_mebibytes
@@ -66,16 +68,26 @@ impl Plugin for Generic {
     }
 }
 
-/// The user's command with the user's environment, and what the operator knows of the server.
-fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
-    let mut issues = Issues::new();
+/// What writes the dump.
+fn dump(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
     if settings.argv.is_empty() {
-        issues.add("/settings/argv", "ArgvMissing", argv_missing(request));
+        return Err(Issue::new("/settings/argv", "ArgvMissing", argv_missing(request)).into());
     }
-    check_argv("argv", &settings.argv, &mut issues);
+    process(request, settings, ("argv", &settings.argv))
+}
+
+/// A command of the user's, with the name of its setting, in the user's environment, and what the operator knows of the
+/// server.
+fn process(
+    request: &Request,
+    settings: &Settings,
+    (setting, argv): (&str, &[String]),
+) -> Result<Process, Refusal> {
+    let mut issues = Issues::new();
+    check_argv(setting, argv, &mut issues);
     check_env(request, settings, &mut issues);
     issues.refuse_any()?;
-    let mut process = command(request, &settings.argv);
+    let mut process = command(request, argv);
     let mut env = server_env(request);
     env.retain(|name, _| !settings.secret_env.contains_key(name));
     env.extend(settings.env.clone());
@@ -183,6 +195,13 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// A probe that cannot be asked is told with everything else, before anything is asked.
+fn valid_probe(settings: &Settings) -> Result<(), Refusal> {
+    let mut issues = Issues::new();
+    check_argv("probe", &settings.probe, &mut issues);
+    issues.refuse_any()
+}
+
 /// What the schema says of numbers and of the extension, for whoever did not ask the schema.
 fn valid_completion(settings: &Settings) -> Result<(), Refusal> {
     let mut issues = Issues::new();
@@ -238,4 +257,4 @@ fn part(settings: &Settings, process: Process, output: Output) -> Part {
     part
 }
 
-db_backup_plugin_sdk::export!(Generic);
+db_backup_plugin_sdk::export!(Generic: Probe, Diagnose);

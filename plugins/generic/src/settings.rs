@@ -10,6 +10,7 @@ use serde::Deserialize;
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     pub(crate) argv: Vec<String>,
+    pub(crate) probe: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) secret_env: BTreeMap<String, String>,
     pub(crate) output: OutputSettings,
@@ -27,6 +28,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             argv: Vec::new(),
+            probe: Vec::new(),
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             output: OutputSettings::default(),

@@ -3,7 +3,8 @@
 use db_backup_plugin_sdk::{
     Connection, Output, Plugin, Request,
     testing::{
-        argv, assert_settings_agree, assert_settings_matter, env, issues_of, parts, plan_of, processes,
+        argv, assert_settings_agree, assert_settings_matter_to_some, env, issues_of, parts, plan_of,
+        processes,
     },
 };
 use proptest::prelude::*;
@@ -25,6 +26,7 @@ fn with_argv(settings: &Json) -> Json {
 fn settings_and_schema_agree() {
     assert_settings_agree::<Generic>();
     let samples = [
+        json!({"probe": ["ask"]}),
         json!({"env": {"A": "b"}}),
         json!({"secretEnv": {"A": "password"}}),
         json!({"output": {"type": "file", "path": "x"}}),
@@ -38,7 +40,7 @@ fn settings_and_schema_agree() {
         json!({"verifierArgv": ["x"]}),
     ];
     let samples: Vec<_> = [json!({})].iter().chain(&samples).map(with_argv).collect();
-    assert_settings_matter::<Generic>(&request(), &samples);
+    assert_settings_matter_to_some::<Generic>(&request(), &samples);
 }
 
 #[test]
@@ -136,6 +138,8 @@ fn what_is_wrong_is_named() {
         let request = request().with_settings(&json!({"argv": argv}));
         assert_eq!(issues_of::<Generic>(&request), [invalid("/settings/argv/0")], "{argv}");
     }
+    let probe = request().with_settings(&with_argv(&json!({"probe": ["-x"]})));
+    assert_eq!(issues_of::<Generic>(&probe), [invalid("/settings/probe/0")]);
     let nul = request().with_settings(&json!({"argv": ["a", "b\u{0}"]}));
     assert_eq!(issues_of::<Generic>(&nul), [invalid("/settings/argv/1")]);
 }

@@ -117,17 +117,12 @@ impl Client {
 
     /// Whether the dump's one transaction covers every table. A BLACKHOLE holds nothing that could change.
     fn transactional(&self, settings: &Settings, named: &[String]) -> Check {
-        let list = |names: Vec<String>| names.join(", ");
-        let scope = if named.is_empty() {
-            format!("t.table_schema not in {SYSTEM_DATABASES}")
-        } else {
-            format!("lower(t.table_schema) in ({})", list(named.iter().map(|name| literal(name)).collect()))
-        };
+        let scope = in_scope(named);
         let excluded: Vec<_> = settings.exclude_tables.iter().map(|table| literal(table)).collect();
         let excluded = if excluded.is_empty() {
             String::new()
         } else {
-            format!(" and lower(concat(t.table_schema, '.', t.table_name)) not in ({})", list(excluded))
+            format!(" and lower(concat(t.table_schema, '.', t.table_name)) not in ({})", excluded.join(", "))
         };
         let finding = "concat(t.table_schema, '.', t.table_name, ' (', t.engine, ')')";
         let sql = format!(
@@ -142,6 +137,15 @@ impl Client {
              accept it (spec.settings.allowNonTransactional: true)",
         )
     }
+}
+
+/// Condition for a row `t` of `information_schema.tables`: it belongs to what is backed up.
+pub(crate) fn in_scope(named: &[String]) -> String {
+    if named.is_empty() {
+        return format!("t.table_schema not in {SYSTEM_DATABASES}");
+    }
+    let names: Vec<_> = named.iter().map(|name| literal(name)).collect();
+    format!("lower(t.table_schema) in ({})", names.join(", "))
 }
 
 /// Answers [`FINE`] or all findings, on one line.

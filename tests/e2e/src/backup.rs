@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use dbbackup_protocol::manifest::Manifest;
 use serde_json::{Map, Value, json};
 
-use crate::{restore::Download, server::Server, sha256, store::Store, world::World};
+use crate::{kubectl::until, restore::Download, server::Server, sha256, store::Store, world::World};
 
 /// `spec` of a `DatabaseBackup` in the making.
 #[derive(Clone, Debug)]
@@ -203,6 +203,33 @@ impl<'w> Backup<'w> {
         })?;
         says(text(&object, "/status/failureReason"), reason, words)?;
         holds(&object, "Ready", "False", reason)?;
+        Ok(object)
+    }
+
+    /// Waits until the server was asked, and the Job that did it is gone; makes sure that `Ready` says what was found.
+    ///
+    /// # Errors
+    /// Where it was not asked, or something else was found.
+    pub fn is_probed(&self, status: &str, reason: &str) -> Result<Value> {
+        let object = self.becomes("what a probe found", |object| {
+            let found = part(object, "/status/server");
+            let asked = found.get("probedAt").is_some();
+            let speaks_of_it =
+                part(object, "/status/observedGeneration") == part(object, "/metadata/generation");
+            Ok((asked && speaks_of_it).then(|| object.clone()))
+        })?;
+        holds(&object, "Ready", status, reason)?;
+        let selector = format!(
+            "databasebackup.db.example.io/name={},databasebackup.db.example.io/purpose=probe",
+            self.name
+        );
+        until("the end of the probe's Job", || {
+            let left = self
+                .world
+                .kubectl(["get", "jobs,pods", "--output", "name", "--selector", &selector])
+                .text()?;
+            Ok(left.is_empty().then_some(()))
+        })?;
         Ok(object)
     }
 

@@ -16,6 +16,7 @@ mod plugins;
 mod policies;
 mod postgres;
 mod posture;
+mod probe;
 mod schedule;
 mod secrets;
 mod storage;

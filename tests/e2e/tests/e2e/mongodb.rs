@@ -48,6 +48,6 @@ fn a_database_that_does_not_exist_is_no_green_backup() -> Result<()> {
         let (source, store) = (shared(Engine::FerretDb)?, world.s3()?);
         world.login(&source.backup_login())?;
         let ended = world.backup("typo", Spec::of(source, &store).database("shpo"))?.run_now()?.ended()?;
-        ended.failed("DumpIncomplete", &["done dumping shpo"])
+        ended.failed("DatabaseNotFound", &["has no database \"shpo\"", "done dumping shpo"])
     })
 }

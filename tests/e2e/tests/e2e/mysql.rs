@@ -134,8 +134,8 @@ fn cannot_be_dumped_whole(engine: Engine, numbers: &str) -> Result<()> {
         server.sql("", "alter table moved.b engine=InnoDB")?;
         // All of them, before the first look into the store.
         let (moved, torn, mixed) = (moved.ended()?, torn.ended()?, mixed.ended()?);
-        moved.failed("DumpFailed", &["exited with 3", "1412"])?;
-        torn.failed("DumpFailed", &["exited with 2", "invalid table"])?;
+        moved.failed("SchemaChanged", &["1412"])?;
+        torn.failed("ObjectInvalid", &["invalid table"])?;
         let words = ["(found: mixed.log (MyISAM))", "allowNonTransactional"];
         mixed.failed("TablesNotTransactional", &words)?;
 
