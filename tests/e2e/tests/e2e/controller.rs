@@ -1,7 +1,8 @@
 //! The operator's promises for an object: one Job for each run, old Jobs go and backups stay, nothing is lost.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Spec, World, manual_job_name, run, until};
+use dbbackup_e2e::{Run, Spec, World, manual_job_name, run, until};
+use dbbackup_protocol::pod::SCRATCH_DIR;
 use serde_json::{Value, json};
 
 fn jobs(world: &World) -> Result<Vec<String>> {
@@ -35,7 +36,13 @@ fn a_token_starts_one_run() -> Result<()> {
 fn runs_of_one_object_wait_for_each_other() -> Result<()> {
     run("forbid", |world| {
         let store = world.claim("backups", "64Mi")?;
-        let backup = world.backup("any", Spec::generic(&store, &["sh", "-c", "sleep 6; echo dump"]))?;
+        let held = "until [ -e \"$HOME/go\" ]; do sleep 0.2; done; echo dump";
+        let release = |run: &Run<'_>| {
+            let pod = run.pod_with_running("client")?;
+            let touch = ["exec", &pod, "--container=client", "--", "touch", &format!("{SCRATCH_DIR}/go")];
+            world.kubectl(touch).text()
+        };
+        let backup = world.backup("any", Spec::generic(&store, &["sh", "-c", held]))?;
         let first = backup.run_now()?;
         first.pod_with_running("client")?;
         let second = backup.run_now()?;
@@ -43,7 +50,10 @@ fn runs_of_one_object_wait_for_each_other() -> Result<()> {
             let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
             Ok(conditions.and_then(|all| all.iter().find(|one| one["reason"] == "Waiting")).map(drop))
         })?;
-        let (first, second) = (first.ended()?, second.ended()?);
+        release(&first)?;
+        let first = first.ended()?;
+        release(&second)?;
+        let second = second.ended()?;
         ensure!(first.record["result"] == "Succeeded", "{:#}", first.record);
         second.succeeded()?;
         let (end, start) = (&first.record["completionTime"], &second.record["startTime"]);
