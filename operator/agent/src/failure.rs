@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use dbbackup_protocol::report::{FailedProcess, Reason};
+use dbbackup_protocol::report::{FailedProcess, Phase, Reason};
 
-use crate::wire::Failed;
+use crate::wire::{End, Failed};
 
 /// A failure with everything that its report says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,4 +69,13 @@ impl From<Failure> for Failed {
     fn from(Failure { reason, plugin_reason: _, message, stderr_tail: _, process: _ }: Failure) -> Self {
         Self { reason, message }
     }
+}
+
+/// How a process ended, for the report.
+pub(crate) fn failed_process(phase: Phase, part: Option<&str>, end: End) -> FailedProcess {
+    let (exit_code, signal) = match end {
+        End::Exited(code) => (Some(code), None),
+        End::Signalled(signal) => (None, Some(signal)),
+    };
+    FailedProcess { phase, part: part.map(str::to_owned), exit_code, signal }
 }

@@ -1,14 +1,17 @@
-//! Asking the server with the only tool that the image has for sure: an archive of a collection that does not exist is
-//! small, and yet the tool has to connect, to log in and to list. The archive's beginning tells the server's version.
+//! Asking the server with the only tool that the image has for sure: an archive of what does not exist holds nothing of the
+//! user's, and yet the tool has to connect, to log in and to list. The archive's beginning tells the server's version.
 
 use db_backup_plugin_sdk::{Answer, Findings, Probe, ProbePlan, Refusal, Request, problem};
 
 use crate::{IMAGE, MongoDb, mongodump, settings::Settings};
 
-/// Nobody has a collection of this name; if somebody has, what is in it is cut and not looked at.
+/// Nobody has a database of this name.
+const NO_DATABASE: &str = "--db=db-backup-probe";
+
+/// Nor a collection of this one. Without a collection of this name the tool writes no archive.
 const NO_COLLECTION: &str = "--collection=db-backup.probe";
 
-/// Databases of which the probe asks; each costs a connection.
+/// Named databases of which the probe asks; each costs a connection.
 const MAX_ASKED: usize = 8;
 
 /// The key in the archive's first document (BSON: type, key, NUL, length in four bytes, text, NUL).
@@ -16,14 +19,12 @@ const VERSION: &str = "server_version\0";
 
 impl Probe for MongoDb {
     fn probe(request: &Request, settings: &Settings) -> Result<ProbePlan, Refusal> {
-        let mut databases = settings.databases(request)?;
-        if databases.is_empty() {
-            databases.push("admin".to_owned());
-        }
-        let tool = mongodump(request, settings)?.arg(NO_COLLECTION);
-        let plan = ProbePlan::new().image(IMAGE);
-        Ok(databases.iter().take(MAX_ASKED).enumerate().fold(plan, |plan, (index, name)| {
-            plan.query(format!("database-{}", index + 1), tool.clone().arg(format!("--db={name}")))
+        let named = settings.databases(request)?;
+        let tool = mongodump(request, settings)?;
+        let plan = ProbePlan::new().image(IMAGE).query("version", tool.clone().arg(NO_DATABASE));
+        Ok(named.iter().take(MAX_ASKED).enumerate().fold(plan, |plan, (index, name)| {
+            let process = tool.clone().args([NO_COLLECTION, &format!("--db={name}")]);
+            plan.query(format!("database-{}", index + 1), process)
         }))
     }
 
@@ -32,7 +33,9 @@ impl Probe for MongoDb {
             .iter()
             .find_map(|answer| version(&answer.stdout))
             .map_or_else(Findings::new, |version| Findings::new().version(version));
-        match answers.iter().find(|answer| !answer.succeeded()) {
+        // Who may read only the named databases may not ask of others.
+        let needed = answers.get(1..).filter(|named| !named.is_empty()).unwrap_or(answers);
+        match needed.iter().find(|answer| !answer.succeeded()) {
             Some(failed) => findings.problem(problem::<Self>(request, failed)),
             None => findings,
         }
@@ -62,7 +65,7 @@ mod tests {
             .with_bindings(&["username", "password"])
     }
 
-    /// The archive of a collection that does not exist, as mongodump wrote it; the magic number is no UTF-8.
+    /// The archive of a database that does not exist, as mongodump wrote it; the magic number is no UTF-8.
     const ARCHIVE: &str = "m\u{fffd}\u{fffd}\u{fffd}|\0\0\0\u{10}concurrent_collections\0\u{4}\0\0\0\u{2}version\0\u{4}\0\0\0\
                            0.1\0\u{2}server_version\0\u{7}\0\0\x007.0.42\0\u{2}tool_version\0\u{1d}\0\0\0built\0\0\u{fffd}";
 
@@ -70,13 +73,12 @@ mod tests {
     fn nothing_of_the_users_is_asked_for() {
         let plan = probe_of::<MongoDb>(&request());
         let [query] = &plan.queries[..] else { panic!("{plan:?}") };
-        assert!(
-            argv(&query.process).ends_with(&["--collection=db-backup.probe".into(), "--db=admin".into()])
-        );
+        assert_eq!(argv(&query.process).last().unwrap(), "--db=db-backup-probe");
         let plan = probe_of::<MongoDb>(&request().with_settings(&json!({"databases": ["a", "--out=x"]})));
-        let last: Vec<_> =
-            plan.queries.iter().map(|query| argv(&query.process).last().unwrap().clone()).collect();
-        assert_eq!(last, ["--db=a", "--db=--out=x"]);
+        let [_, first, second] = &plan.queries[..] else { panic!("{plan:?}") };
+        for (query, name) in [(first, "--db=a"), (second, "--db=--out=x")] {
+            assert!(argv(&query.process).ends_with(&["--collection=db-backup.probe".into(), name.into()]));
+        }
     }
 
     #[test]
@@ -107,5 +109,18 @@ mod tests {
             (true, vec!["PasswordRejected!".to_owned()])
         );
         assert_probe_is_total::<MongoDb>(&request());
+        let named = request().with_settings(&json!({"databases": ["a"]}));
+        let (refused, fine) =
+            ((1, "", "Failed: (Unauthorized) not authorized on db-backup-probe"), (0, "", ""));
+        assert_eq!(
+            problems(&findings_of::<MongoDb>(&named, &[refused, fine])),
+            [""; 0],
+            "it may read what is named"
+        );
+        assert_eq!(
+            problems(&findings_of::<MongoDb>(&named, &[(0, ARCHIVE, ""), refused])),
+            ["GrantMissing!"]
+        );
+        assert_probe_is_total::<MongoDb>(&named);
     }
 }

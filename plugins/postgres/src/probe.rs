@@ -62,10 +62,6 @@ impl Probe for Postgres {
     }
 
     fn read(request: &Request, settings: &Settings, answers: &[Answer]) -> Findings {
-        // One connection that fails says it all.
-        if let Some(failed) = answers.iter().find(|answer| !answer.succeeded()) {
-            return of_server(answers).problem(problem::<Self>(request, failed));
-        }
         let mut findings = of_server(answers);
         let reads_all = rows(answers).any(|row| row == ("reads-all", "true"));
         let named = settings.databases(request).is_ok_and(|named| !named.is_empty());
@@ -119,7 +115,13 @@ impl Probe for Postgres {
             )
             .map(|problem| selected(problem, settings)),
         ];
-        found.into_iter().flatten().fold(findings, Findings::problem)
+        let findings = found.into_iter().flatten().fold(findings, Findings::problem);
+        // A connection that fails, unless the other answers say more exactly why.
+        let failed = answers.iter().find(|answer| !answer.succeeded());
+        match failed.filter(|_| findings.problems.iter().all(|problem| !problem.blocking)) {
+            Some(failed) => findings.problem(problem::<Self>(request, failed)),
+            None => findings,
+        }
     }
 }
 
@@ -282,6 +284,13 @@ mod tests {
         ] {
             assert_eq!(problems(&read(settings.clone(), &answers)), expected, "{settings}");
         }
+        let no_entry = (2, "", "FATAL:  permission denied for database \"b\"");
+        let both = json!({"databases": ["a", "b"]});
+        let told = read(both.clone(), &[GOOD, (0, "size|1\0not-to-enter|b\0", ""), (0, "", ""), no_entry]);
+        assert_eq!(problems(&told), ["GrantMissing!"], "once, and with the name");
+        assert!(told.problems[0].message.ends_with("\"b\""), "{told:?}");
+        let told = read(both, &[GOOD, (0, "size|1\0", ""), (0, "", ""), no_entry]);
+        assert_eq!(problems(&told), ["GrantMissing!"]);
         let long = read(json!({"databases": ["a"]}), &[GOOD, size, (0, "not-to-read|a|b\nc\0", "")]);
         assert!(
             long.problems[0].message.ends_with(r#"may not read "a|b\nc""#),

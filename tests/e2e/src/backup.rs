@@ -212,11 +212,8 @@ impl<'w> Backup<'w> {
     /// Where it was not asked, or something else was found.
     pub fn is_probed(&self, status: &str, reason: &str) -> Result<Value> {
         let object = self.becomes("what a probe found", |object| {
-            let found = part(object, "/status/server");
-            let asked = found.get("probedAt").is_some();
-            let speaks_of_it =
-                part(object, "/status/observedGeneration") == part(object, "/metadata/generation");
-            Ok((asked && speaks_of_it).then(|| object.clone()))
+            let current = part(object, "/status/observedGeneration") == part(object, "/metadata/generation");
+            Ok((current && object.pointer("/status/server/probedAt").is_some()).then(|| object.clone()))
         })?;
         holds(&object, "Ready", status, reason)?;
         let selector = format!(

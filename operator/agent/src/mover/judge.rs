@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use dbbackup_protocol::{
     plan::{Check, Completion, Expectation},
-    report::{FailedProcess, Phase, Reason},
+    report::{Phase, Reason},
 };
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, failed_process},
     text::last_lines,
     wire::{End, Ended},
 };
@@ -143,14 +143,6 @@ fn exit(program: &str, end: End, success: &[i32], reason: Reason, stderr: &str) 
             failed(Reason::DumpKilled, format!("was killed by {}", signal_name(signal)))
         }
     }
-}
-
-fn failed_process(phase: Phase, part: Option<&str>, end: End) -> FailedProcess {
-    let (exit_code, signal) = match end {
-        End::Exited(code) => (Some(code), None),
-        End::Signalled(signal) => (None, Some(signal)),
-    };
-    FailedProcess { phase, part: part.map(str::to_owned), exit_code, signal }
 }
 
 fn signal_name(signal: i32) -> String {
