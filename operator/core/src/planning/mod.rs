@@ -1,5 +1,6 @@
 //! What the plugins say of an object: a plan that passed the police, or a sentence that says why there is none.
 
+mod diff;
 mod make;
 
 use dbbackup_protocol::{
@@ -8,6 +9,7 @@ use dbbackup_protocol::{
     work_order::{BoundSecret, PluginRef},
 };
 
+pub use diff::{Difference, diff};
 pub use make::{Administration, plan};
 
 /// The answer for one object as it is now.
