@@ -1,5 +1,6 @@
 //! The engine: one for all plugins.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use wasmtime::{Config, Engine};
 
 use crate::error::{HostError, LoadError};
 use crate::limits::Limits;
+use crate::stats::{CallStats, Observer};
 use crate::{Plugin, load};
 
 /// How often the deadline is looked at.
@@ -18,30 +20,47 @@ const RESERVATION: u64 = 64 << 20;
 /// Unmapped space behind a memory that catches small offsets without a check.
 const GUARD: u64 = 64 << 10;
 
+/// How a host works.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The bounds of every call.
+    pub limits: Limits,
+    /// Who hears of every call.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
 /// Loads plugins. Thread-safe, cheap to clone.
 #[derive(Clone)]
 pub struct Host {
     engine: Engine,
-    limits: Limits,
+    options: Arc<Options>,
 }
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Host").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
 impl Host {
+    /// A host with these limits.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub fn new(limits: Limits) -> Result<Self, HostError> {
+        Self::with(Options { limits, ..Options::default() })
+    }
+
     /// Sets up the engine and the one thread that keeps plugins to their deadline. The thread ends by itself when
     /// the host and all its plugins are gone.
     ///
     /// # Errors
     /// [`HostError`].
-    pub fn new(limits: Limits) -> Result<Self, HostError> {
+    pub fn with(options: Options) -> Result<Self, HostError> {
         let engine =
             Engine::new(&config()).map_err(|error| HostError::Engine(error.root_cause().to_string()))?;
         tick(&engine)?;
-        Ok(Self { engine, limits })
+        Ok(Self { engine, options: Arc::new(options) })
     }
 
     /// Turns the bytes of a component into a plugin: compiles it, checks its imports and exports, asks who it is
@@ -56,7 +75,13 @@ impl Host {
 
     /// The bounds of every call.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.options.limits
+    }
+
+    pub(crate) fn observe(&self, stats: &CallStats<'_>) {
+        if let Some(observer) = &self.options.observer {
+            observer.called(stats);
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -71,7 +96,7 @@ impl Host {
 
     /// A call's deadline in ticks: rounded up, and one more because the first tick may come at once.
     pub(crate) fn ticks(&self) -> u64 {
-        let ticks = self.limits.deadline.as_millis().div_ceil(TICK.as_millis());
+        let ticks = self.options.limits.deadline.as_millis().div_ceil(TICK.as_millis());
         u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
     }
 }

@@ -22,10 +22,12 @@ mod plugin;
 mod registry;
 mod schema;
 mod settings;
+mod stats;
 mod text;
 
 pub use error::{CallError, Fault, HostError, LoadError, NotAComponent};
-pub use host::Host;
+pub use host::{Host, Options};
 pub use limits::Limits;
 pub use plugin::Plugin;
 pub use registry::{Failure, Registry, Resolution};
+pub use stats::{CallStats, Function, Observer};

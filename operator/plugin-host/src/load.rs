@@ -1,7 +1,9 @@
 //! From bytes to a plugin, step by step; each step has its own errors.
 
 use std::fmt::Write;
+use std::sync::OnceLock;
 
+use dbbackup_protocol::contract::Description;
 use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
@@ -34,10 +36,13 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
         pre,
         host: host.clone(),
         source: source.to_owned(),
+        id: OnceLock::new(),
+        start: 0,
     };
     callee.require_shapes()?;
-    let description = callee.describe().map_err(LoadError::Describe)?.convert();
+    let description: Description = callee.describe().map_err(LoadError::Describe)?.convert();
     let settings = description::validate(&description).map_err(LoadError::Description)?;
+    callee.id.get_or_init(|| description.id.clone());
     Ok(Plugin::new(callee, description, settings, digest(bytes)))
 }
 
