@@ -110,7 +110,7 @@ fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
             "ArgvMissing",
             "missing; say which command of spec.image writes the dump",
         );
-    } else if program.is_empty() || program.starts_with('-') || program.contains(SCRATCH) {
+    } else if !is_program(program) {
         issues.add(
             "/settings/argv/0",
             "SettingInvalid",
@@ -120,6 +120,16 @@ fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
     for (index, _) in settings.argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
         issues.add(format!("/settings/argv/{index}"), "SettingInvalid", "must not contain a NUL character");
     }
+}
+
+/// A program is found in the image, by a name or by an absolute path.
+fn is_program(word: &str) -> bool {
+    let path = word.strip_prefix('/').unwrap_or(word);
+    let relative = !word.starts_with('/') && word.contains('/');
+    !relative
+        && !word.starts_with('-')
+        && !word.contains(SCRATCH)
+        && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 fn check_env(request: &Request, settings: &Settings, issues: &mut Issues) {
