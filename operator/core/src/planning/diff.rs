@@ -155,8 +155,7 @@ mod tests {
             completion,
             restore_command: None,
         };
-        let bound =
-            |name: &str| BoundSecret { name: name.into(), secret: "orders".into(), key: name.into() };
+        let bound = |name: &str| BoundSecret { name: name.into(), secret: "orders".into(), key: name.into() };
         Planned {
             plugin: PluginRef { id: "x".into(), version: "1.0.0".into(), digest: "sha256:0".into() },
             fallback: false,
