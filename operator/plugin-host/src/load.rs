@@ -40,6 +40,7 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
         host: host.clone(),
         source: source.to_owned(),
         id: OnceLock::new(),
+        start: 0,
     };
     callee.require_shapes()?;
     let description: Description = callee.describe().map_err(LoadError::Describe)?.convert();

@@ -1,0 +1,42 @@
+//! Lists the files that `plugin new` writes, so that a new one cannot be forgotten: the templates, the contract, and the
+//! SDK, of which Rust projects get a copy.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Name of the list, and its folder relative to this crate.
+const LISTS: [(&str, &str); 3] =
+    [("TEMPLATES", "templates"), ("CONTRACT", "../../wit"), ("SDK", "../../plugins/sdk/src")];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let mut code = String::new();
+    for (name, folder) in LISTS {
+        let folder = root.join(folder).canonicalize()?;
+        println!("cargo::rerun-if-changed={}", folder.display());
+        let mut files = Vec::new();
+        list(&folder, &mut files)?;
+        files.sort();
+        code +=
+            &format!("/// Path in `{name}` and content.\npub(crate) const {name}: &[(&str, &str)] = &[\n");
+        for file in files {
+            let path = file.strip_prefix(&folder)?.display().to_string();
+            code += &format!("    ({path:?}, include_str!({:?})),\n", file.display().to_string());
+        }
+        code += "];\n";
+    }
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("embedded.rs"), code)?;
+    Ok(())
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { list(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
