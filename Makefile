@@ -59,7 +59,7 @@ cluster-down: ## removes it without a trace
 
 bench: plugins ## figures, as ratios to a peer or a floor of the same run
 	$(CARGO) build $(BINARIES) -p dbbackup-bench
-	@$(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin/postgres_plugin.wasm $(TARGET)/$(MUSL)/release/agent
+	@$(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(TARGET)/$(MUSL)/release
 
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target

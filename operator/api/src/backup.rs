@@ -121,6 +121,10 @@ pub struct DatabaseBackupSpec {
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
 
+    /// Which plugin plans, where it is not to be chosen by `databaseType`. Whatever is given has to fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginPin>,
+
     /// Where the backups go.
     pub storage_destination: StorageDestination,
 
@@ -131,6 +135,30 @@ pub struct DatabaseBackupSpec {
     /// What your cluster needs of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+}
+
+/// Which plugin plans. Whatever is given has to fit; a digest alone names one exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.id) || has(self.digest)").message(
+    "spec.plugin needs an id or a digest: a version alone names no plugin"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct PluginPin {
+    /// Id of the plugin, for example `postgres` or `redis.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub id: Option<String>,
+    /// Exactly this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub version: Option<String>,
+    /// Exactly these bytes: `sha256:` and 64 hex digits, as `status.plugin.digest` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')").message(
+        "spec.plugin.digest is sha256: and 64 hex digits in lower case"
+    ))]
+    pub digest: Option<String>,
 }
 
 /// What happens to a slot that comes due while an earlier run has not ended.

@@ -8,7 +8,8 @@ pub const READY: &str = "Ready";
 pub const SCHEDULED: &str = "Scheduled";
 /// The last finished run succeeded. Unknown before the first one.
 pub const LAST_RUN_SUCCEEDED: &str = "LastRunSucceeded";
-/// A plugin serves the type. Its reason is `Fallback` where the generic plugin stands in for an unknown type.
+/// A plugin serves the type. Its reason is `Fallback` where the generic plugin stands in for an unknown type, and
+/// `LastGoodKept` where its file holds a version by now that cannot be used.
 pub const PLUGIN_RESOLVED: &str = "PluginResolved";
 
 /// A condition's status.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
+use dbbackup_plugin_host::{AllowMode, Pin};
 
 /// What the built-in plugins use. A test keeps the two together.
 pub(crate) const DEFAULT_IMAGES: &str =
@@ -12,9 +13,45 @@ pub(crate) const DEFAULT_IMAGES: &str =
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version, about)]
 pub(crate) struct Config {
-    /// Directories with plugins (`*.wasm`), separated by commas.
+    /// Directories with plugins (`*.wasm`), separated by commas. They are followed: a file that comes, changes or goes needs
+    /// no restart.
     #[arg(long, env = "PLUGIN_DIRS", value_delimiter = ',', default_value = "/plugins")]
     pub plugin_dirs: Vec<PathBuf>,
+
+    /// Seconds between two looks at the plugin directories. A change counts when two looks find it.
+    #[arg(long, env = "PLUGIN_POLL_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub plugin_poll_seconds: u16,
+
+    /// Folder for compiled plugins, which is made if it does not exist. What is in it runs as code of the operator, so it must
+    /// belong to the operator's user alone (mode 700). Without it every start compiles all plugins anew.
+    #[arg(long, env = "PLUGIN_CACHE_DIR")]
+    pub plugin_cache_dir: Option<PathBuf>,
+
+    /// Memory that compiling one plugin may take, in MiB. The memory limit of the operator's pod has to cover it.
+    #[arg(long, env = "PLUGIN_COMPILE_MEBIBYTES", default_value_t = 768, value_parser = clap::value_parser!(u32).range(128..=65536))]
+    pub plugin_compile_mebibytes: u32,
+
+    /// Which of several plugins serves a type, as `TYPE=ID`, `TYPE=ID@VERSION` or `TYPE=ID@sha256:…`, where an object does
+    /// not say so itself. Separated by commas.
+    #[arg(long, env = "PLUGIN_FOR", value_delimiter = ',', value_parser = plugin_for)]
+    pub plugin_for: Vec<(String, Pin)>,
+
+    /// Digests of plugins that are known, as `sha256:…`, separated by commas. Those of the operator's own image always are.
+    #[arg(long, env = "PLUGIN_ALLOW", value_delimiter = ',')]
+    pub plugin_allow: Vec<String>,
+
+    /// A file with more of them, one a line; what stands behind the digest, and lines that begin with `#`, are comments.
+    #[arg(long, env = "PLUGIN_ALLOW_FILE")]
+    pub plugin_allow_file: Option<PathBuf>,
+
+    /// What happens to a plugin that is not known: `off` (it is loaded), `warn` (it is loaded, and logged) or `enforce` (it is
+    /// not loaded).
+    #[arg(long, env = "PLUGIN_ALLOW_MODE", default_value = "off", value_parser = allow_mode)]
+    pub plugin_allow_mode: AllowMode,
+
+    /// Folder of the operator's image with the plugins that it brings.
+    #[arg(long, env = "BUILTIN_PLUGINS", default_value = "/builtin-plugins")]
+    pub builtin_plugins: PathBuf,
 
     /// The operator's own image: pods run its agent.
     #[arg(long, env = "OPERATOR_IMAGE")]
@@ -26,7 +63,8 @@ pub(crate) struct Config {
 
     /// Images that may run as client, those of plugins too: repositories (any tag) such as
     /// `registry.example.com/tools/dump`, whole references, or `registry.example.com/tools/*` for all below one.
-    /// Separated by commas. Setting it replaces the default, which is what the built-in plugins use.
+    /// With `PLUGIN-ID=` in front, only where that plugin plans. Separated by commas. Setting it replaces the default, which is
+    /// what the built-in plugins use.
     #[arg(long, env = "ALLOWED_IMAGES", value_delimiter = ',', default_value = DEFAULT_IMAGES)]
     pub allowed_image: Vec<String>,
 
@@ -34,6 +72,10 @@ pub(crate) struct Config {
     /// Separated by commas; the longest match wins.
     #[arg(long, env = "IMAGE_MIRRORS", value_delimiter = ',', value_parser = mirror)]
     pub image_mirror: Vec<(String, String)>,
+
+    /// Refuse client images without a digest (`@sha256:…`): a tag can be moved.
+    #[arg(long, env = "REQUIRE_IMAGE_DIGEST")]
+    pub require_image_digest: bool,
 
     /// Names of Secrets to pull images with, looked up in the namespace of each Job. Separated by commas.
     #[arg(long, env = "IMAGE_PULL_SECRETS", value_delimiter = ',')]
@@ -64,6 +106,22 @@ fn mirror(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.to_owned(), to.to_owned())),
         _ => Err(format!("{text:?} is no FROM=TO, for example docker.io/library=registry.example.com/hub")),
+    }
+}
+
+fn plugin_for(text: &str) -> Result<(String, Pin), String> {
+    match text.split_once('=') {
+        Some((served, plugin)) if !served.is_empty() => Ok((served.to_owned(), plugin.parse()?)),
+        _ => Err(format!("{text:?} is no TYPE=PLUGIN, for example redis=redis.example.com@1.2.0")),
+    }
+}
+
+fn allow_mode(text: &str) -> Result<AllowMode, String> {
+    match text {
+        "off" => Ok(AllowMode::Off),
+        "warn" => Ok(AllowMode::Warn),
+        "enforce" => Ok(AllowMode::Enforce),
+        _ => Err("it is off, warn or enforce".to_owned()),
     }
 }
 
@@ -110,5 +168,12 @@ mod tests {
     fn a_mirror_needs_both_sides() {
         assert_eq!(mirror("a/b=c"), Ok(("a/b".into(), "c".into())));
         assert!(mirror("a/b").is_err() && mirror("=c").is_err() && mirror("a=").is_err());
+    }
+    #[test]
+    fn a_preference_names_a_type_and_a_plugin() {
+        let (served, plugin) = plugin_for("redis=redis.example.com@1.2.0").unwrap();
+        assert_eq!((served.as_str(), plugin.to_string().as_str()), ("redis", "redis.example.com@1.2.0"));
+        assert!(plugin_for("redis").is_err() && plugin_for("=x").is_err() && plugin_for("redis=").is_err());
+        assert!(allow_mode("enforce").is_ok() && allow_mode("on").is_err());
     }
 }

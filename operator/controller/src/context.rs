@@ -14,7 +14,7 @@ use kube::{
     runtime::reflector::{self, Store, store::Writer},
 };
 
-use crate::{config::Config, metrics::Metrics, planner::Planner};
+use crate::{metrics::Metrics, planner::Planner};
 
 /// First wait after a failed pass; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -41,25 +41,20 @@ pub(crate) struct CacheWriters {
 }
 
 impl Context {
-    /// Connects, loads the plugins.
+    /// Finds the API server.
     ///
     /// # Errors
-    /// No configuration for the API server, or no plugin engine.
-    pub(crate) async fn new(config: &Config) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
+    /// No configuration for it.
+    pub(crate) async fn new(
+        planner: Arc<Planner>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
         let client = Client::try_default()
             .await
             .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
-        let metrics = Arc::new(Metrics::new());
-        let loading = config.clone();
-        let planner = tokio::task::spawn_blocking(move || Planner::load(&loading))
-            .await
-            .context("loading plugins panicked")??;
-        metrics.plugins.set(planner.loaded());
-        metrics.plugins_failed.set(planner.failed());
         let (jobs, job_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
-        let context =
-            Self { client, planner: Arc::new(planner), metrics, jobs, pods, failures: Mutex::default() };
+        let context = Self { client, planner, metrics, jobs, pods, failures: Mutex::default() };
         Ok((Arc::new(context), CacheWriters { jobs: job_writer, pods: pod_writer }))
     }
 

@@ -12,7 +12,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use crate::metrics::Metrics;
 
-/// Whether the watches have seen the cluster once.
+/// Whether the plugins are loaded and the watches have seen the cluster once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readiness(Arc<AtomicBool>);
 
@@ -43,7 +43,10 @@ async fn readyz(State(ready): State<Readiness>) -> (StatusCode, &'static str) {
     if ready.0.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the watches have not seen the cluster yet")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the plugins are not loaded yet, or the watches have not seen the cluster",
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! The edge to Kubernetes: wiring. See ARCHITECTURE.md for the one way from an event to a backup.
 
 mod act;
+mod calls;
 mod config;
 mod context;
 mod http;
@@ -9,15 +10,19 @@ mod malformed;
 mod metrics;
 mod observe;
 mod planner;
+mod plugins;
 mod reconcile;
 mod report;
 mod watch;
 
+use std::{process::ExitCode, sync::Arc};
+
 use anyhow::Context as _;
 use clap::Parser;
+use dbbackup_plugin_host::compile_worker;
 use tracing_subscriber::EnvFilter;
 
-use crate::{config::Config, install::InstallPlugins};
+use crate::{config::Config, install::InstallPlugins, metrics::Metrics, planner::Planner, plugins::Plugins};
 
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -27,13 +32,21 @@ enum Command {
     Run(Box<Config>),
     /// Copies plugins from one folder into another, to fill the plugin volume from the image.
     InstallPlugins(InstallPlugins),
+    /// The process in which the operator compiles a plugin.
+    #[command(name = COMPILE, hide = true)]
+    CompilePlugin,
 }
 
-fn main() -> anyhow::Result<()> {
+/// The subcommand that the operator calls itself with.
+const COMPILE: &str = "compile-plugin";
+
+fn main() -> anyhow::Result<ExitCode> {
     match Command::parse() {
-        Command::Run(config) => serve(&config),
-        Command::InstallPlugins(install) => Ok(install.run()?),
+        Command::Run(config) => serve(&config)?,
+        Command::InstallPlugins(install) => install.run()?,
+        Command::CompilePlugin => return Ok(compile_worker()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
@@ -44,20 +57,29 @@ fn serve(config: &Config) -> anyhow::Result<()> {
         .with_span_list(false)
         .with_env_filter(EnvFilter::try_new(&config.log).context("--log is no valid filter")?)
         .init();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(run(config))
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(run(config));
+    // A plugin that is being compiled must not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(config: &Config) -> anyhow::Result<()> {
-    let (context, caches) = context::Context::new(config).await?;
-    let ready = http::Readiness::default();
-    let server = http::serve(config.http_address, ready.clone(), context.metrics.clone());
+    let (ready, metrics) = (http::Readiness::default(), Arc::new(Metrics::new()));
+    let server = http::serve(config.http_address, ready.clone(), Arc::clone(&metrics));
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {
         ended = server => ended.context("the HTTP server ended"),
-        () = watch::run(config, context, caches, ready) => Ok(()),
+        ended = operate(config, metrics, ready) => ended,
     }
+}
+
+async fn operate(config: &Config, metrics: Arc<Metrics>, ready: http::Readiness) -> anyhow::Result<()> {
+    let planner = Arc::new(Planner::new(config)?);
+    let plugins = Plugins::new(config, Arc::clone(&planner), Arc::clone(&metrics))?;
+    let (context, caches) = context::Context::new(planner, metrics).await?;
+    watch::run(config, context, caches, plugins, ready).await
 }

@@ -1,10 +1,12 @@
-//! Metrics in OpenMetrics text. Labels come from closed lists only.
+//! Metrics in OpenMetrics text. Labels come from closed lists, and from the ids of loaded plugins.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+use crate::calls::CallMetrics;
 
 /// How a pass over one object ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,33 +22,65 @@ pub(crate) struct RunLabels {
     result: &'static str,
 }
 
+/// What became of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct UpdateLabels {
+    /// `loaded`, `gone` or `failed`.
+    result: &'static str,
+}
+
 /// All metrics of the operator.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     passes: Family<PassLabels, Counter>,
     runs: Family<RunLabels, Counter>,
-    /// Loaded plugins.
-    pub(crate) plugins: Gauge,
-    /// Files of the plugin directories that could not be loaded.
-    pub(crate) plugins_failed: Gauge,
+    plugins: Gauge,
+    plugins_failed: Gauge,
+    plugin_conflicts: Gauge,
+    plugin_updates: Family<UpdateLabels, Counter>,
+    /// Calls of plugins.
+    pub(crate) calls: CallMetrics,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("db_backup");
         let (passes, runs) = (Family::default(), Family::default());
-        let (plugins, plugins_failed) = (Gauge::default(), Gauge::default());
+        let (plugins, plugins_failed, plugin_conflicts) =
+            (Gauge::default(), Gauge::default(), Gauge::default());
+        let plugin_updates = Family::default();
         registry.register("reconciles", "Passes over one object by outcome", passes.clone());
         registry.register("runs", "Runs and slots without a run by result", runs.clone());
         registry.register("plugins_loaded", "Loaded plugins", plugins.clone());
         registry.register("plugins_failed", "Plugin files that could not be loaded", plugins_failed.clone());
-        Self { registry, passes, runs, plugins, plugins_failed }
+        registry.register(
+            "plugin_conflicts",
+            "Types and ids that several plugins claim",
+            plugin_conflicts.clone(),
+        );
+        registry.register("plugin_updates", "Plugins that came, went or failed", plugin_updates.clone());
+        let calls = CallMetrics::register(&mut registry);
+        Self { registry, passes, runs, plugins, plugins_failed, plugin_conflicts, plugin_updates, calls }
     }
 
     /// Counts a pass.
     pub(crate) fn pass(&self, outcome: &'static str) {
         self.passes.get_or_create(&PassLabels { outcome }).inc();
+    }
+
+    /// Counts what became of a plugin.
+    pub(crate) fn plugin_update(&self, result: &'static str) {
+        self.plugin_updates.get_or_create(&UpdateLabels { result }).inc();
+    }
+
+    /// How many plugins there are now, files that gave none, and conflicts.
+    pub(crate) fn plugins(&self, loaded: usize, failed: usize, conflicts: usize) {
+        let gauges =
+            [(&self.plugins, loaded), (&self.plugins_failed, failed), (&self.plugin_conflicts, conflicts)];
+        for (gauge, count) in gauges {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a run by the reason of the event that tells it; other events are no runs.

@@ -6,14 +6,11 @@
 use std::sync::Arc;
 
 use dbbackup_api::{DatabaseBackup, NAME_LABEL};
-use dbbackup_core::{
-    observed::{Observed, ObservedJob, RefusedCreate},
-    planning::Planning,
-};
+use dbbackup_core::observed::{Observed, ObservedJob, RefusedCreate};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
 
-use crate::{context::Context, reconcile::Error};
+use crate::{context::Context, planner::Answer, reconcile::Error};
 
 /// An object and its Jobs, fetched.
 #[derive(Debug)]
@@ -28,10 +25,17 @@ impl Seen {
     /// What `decide` is told.
     pub(crate) fn with<'a>(
         &'a self,
-        planning: &'a Planning,
+        answer: &'a Answer,
         refused_create: Option<RefusedCreate>,
     ) -> Observed<'a> {
-        Observed { object: &self.object, jobs: self.jobs.clone(), planning, refused_create }
+        let Answer { planning, news } = answer;
+        Observed {
+            object: &self.object,
+            jobs: self.jobs.clone(),
+            planning,
+            plugin_news: news.clone(),
+            refused_create,
+        }
     }
 }
 

@@ -1,137 +1,155 @@
 //! From an object to a plan: the right plugin, its settings, its answer, the police, the image policy, a trial
 //! rendering. Whatever goes wrong is a refusal that the user reads in status, long before the slot comes.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock},
+    thread::available_parallelism,
+};
 
 use anyhow::Context as _;
-use dbbackup_api::DatabaseBackup;
+use dbbackup_api::{DatabaseBackup, backup::PluginPin};
 use dbbackup_core::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
-    planning::{Administration, Planned, Planning, Refused, plan},
+    planning::{Administration, Planned, Planning, PluginNews, Refused, plan},
     render::{RenderConfig, RenderInput, render},
 };
-use dbbackup_plugin_host::{Host, Limits, Plugin, Registry, Resolution};
+use dbbackup_plugin_host::{Chosen, NotChosen, Pin, Registry, Wish};
 use k8s_openapi::api::batch::v1::Job;
-use tracing::{error, info, warn};
+use kube::ResourceExt;
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 
 /// Id of the plugin that stands in for unknown types.
 const FALLBACK: &str = "generic";
+/// Most plugins that are called at the same time: each may take 64 MiB, and the pod's memory limit counts on it.
+const MAX_CALLS: usize = 4;
+
+/// What is loaded at one time. It never changes; a new one takes its place.
+#[derive(Debug, Default)]
+pub(crate) struct Generation {
+    pub(crate) registry: Registry,
+    /// By UID of the object: the digest of the plugin that took over, and what that changed.
+    pub(crate) changes: HashMap<String, (String, String)>,
+    /// All files have been tried once. Before that nobody can say who serves what.
+    pub(crate) ready: bool,
+}
 
 /// Plugins and what the administrator decided.
 #[derive(Debug)]
 pub(crate) struct Planner {
-    registry: Registry,
+    generation: RwLock<Arc<Generation>>,
+    /// By database type.
+    preferred: BTreeMap<String, Pin>,
     administration: Administration,
+    calls: Arc<Semaphore>,
+}
+
+/// The answer for an object.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) planning: Planning,
+    pub(crate) news: PluginNews,
 }
 
 impl Planner {
-    /// Loads the plugins; a file that is none is logged and counted, nothing else. Blocks while they are compiled.
+    /// Without any plugin yet.
     ///
     /// # Errors
-    /// A flag that cannot be used, or no plugin engine.
-    pub(crate) fn load(config: &Config) -> anyhow::Result<Self> {
-        let host = Host::new(Limits::default()).context("cannot start the plugin engine")?;
-        let registry = Registry::load_directories(&host, &config.plugin_dirs);
-        for plugin in registry.plugins() {
-            info!(
-                plugin = plugin.id(),
-                version = plugin.version(),
-                digest = plugin.digest(),
-                source = plugin.source(),
-                "plugin loaded"
-            );
-        }
-        for failure in registry.failures() {
-            error!(file = %failure.file.display(), error = failure.error, "plugin not loaded");
-        }
-        for (what, claimants) in registry.conflicts() {
-            warn!(
-                what,
-                claimants = claimants.join(", "),
-                "several plugins claim the same: none of them serves it"
-            );
-        }
+    /// A flag that cannot be used.
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let mirrors = config.image_mirror.iter().map(|(from, to)| (from.as_str(), to.as_str()));
         let images = ImagePolicy::new(config.allowed_image.iter().map(String::as_str), mirrors)
-            .context("--allowed-image or --image-mirror")?;
+            .context("--allowed-image or --image-mirror")?
+            .with_digests_required(config.require_image_digest);
         let mut render = RenderConfig::new(&config.operator_image);
         render.image_pull_secrets.clone_from(&config.image_pull_secret);
         render.service_account.clone_from(&config.runner_service_account);
         if config.cluster_assigns_ids {
             render.run_as = None;
         }
-        Ok(Self { registry, administration: Administration { images, render } })
-    }
-
-    /// How many plugins were loaded.
-    pub(crate) fn loaded(&self) -> i64 {
-        i64::try_from(self.registry.plugins().len()).unwrap_or(i64::MAX)
-    }
-
-    /// How many files could not be loaded.
-    pub(crate) fn failed(&self) -> i64 {
-        i64::try_from(self.registry.failures().len()).unwrap_or(i64::MAX)
-    }
-
-    /// The answer for an object as it is now. Off the async threads: a plugin may take its whole deadline.
-    pub(crate) async fn plan(self: &Arc<Self>, object: &DatabaseBackup) -> Planning {
-        let (planner, object) = (Arc::clone(self), object.clone());
-        tokio::task::spawn_blocking(move || planner.plan_blocking(&object)).await.unwrap_or_else(|panic| {
-            let message =
-                format!("planning ended unexpectedly ({panic}); this is a defect of the operator, report it");
-            Planning::Refused(Refused { plugin: None, fallback: false, reason: "Internal".into(), message })
+        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            generation: RwLock::default(),
+            preferred: config.plugin_for.iter().cloned().collect(),
+            administration: Administration { images, render },
+            calls: Arc::new(Semaphore::new(cores.min(MAX_CALLS))),
         })
     }
 
-    fn plan_blocking(&self, object: &DatabaseBackup) -> Planning {
-        let (plugin, fallback) = match self.choose(&object.spec.database_type) {
-            Ok(chosen) => chosen,
-            Err(refused) => return Planning::Refused(refused),
-        };
-        plan(object, &plugin, fallback, &self.administration)
+    /// What is loaded now.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn choose(&self, database_type: &str) -> Result<(Plugin, bool), Refused> {
-        let refused = |reason: &str, message: String| Refused {
-            plugin: None,
-            fallback: false,
-            reason: reason.into(),
-            message,
-        };
-        let conflict = |claimants: &[String]| {
-            let message = format!(
-                "several plugins claim databaseType {database_type:?}, so none serves it: {}; remove all but one from the \
-                 plugin directories",
-                claimants.join(", ")
-            );
-            refused("PluginConflict", message)
-        };
-        match self.registry.by_type(database_type) {
-            Resolution::Plugin(plugin) => return Ok((plugin, false)),
-            Resolution::Conflict { claimants } => return Err(conflict(&claimants)),
-            Resolution::Unknown => {}
+    /// From now on this one counts; calls under way end on the old one.
+    pub(crate) fn publish(&self, generation: Generation) {
+        *self.generation.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
+    }
+
+    /// The answer for an object as it is now; none while the plugins are loaded for the first time. Off the async threads:
+    /// a plugin may take its whole deadline.
+    pub(crate) async fn plan(self: &Arc<Self>, object: &DatabaseBackup) -> Option<Answer> {
+        let generation = self.generation();
+        if !generation.ready {
+            return None;
         }
-        match self.registry.by_id(FALLBACK) {
-            Resolution::Plugin(plugin) => Ok((plugin, true)),
-            Resolution::Conflict { claimants } => Err(conflict(&claimants)),
-            Resolution::Unknown => {
-                let failures: Vec<_> =
-                    self.registry.failures().iter().map(|failure| failure.error.clone()).collect();
-                let hint = if failures.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (not loaded: {})", failures.join("; "))
+        let (planner, object) = (Arc::clone(self), object.clone());
+        let permit = Arc::clone(&self.calls).acquire_owned().await;
+        let answer = tokio::task::spawn_blocking(move || {
+            // Nobody closes the semaphore, so there is a permit; it is held until the call has ended.
+            let _permit = permit;
+            planner.answer(&object, &generation)
+        });
+        Some(answer.await.unwrap_or_else(|panic| {
+            let message =
+                format!("planning ended unexpectedly ({panic}); this is a defect of the operator, report it");
+            let planning = Planning::Refused(nobody("Internal", message));
+            Answer { planning, news: PluginNews::default() }
+        }))
+    }
+
+    fn answer(&self, object: &DatabaseBackup, generation: &Generation) -> Answer {
+        match self.choose(object, &generation.registry) {
+            Ok(chosen) => {
+                let uid = object.uid().unwrap_or_default();
+                let changed = generation.changes.get(&uid);
+                let changed = changed.filter(|(digest, _)| digest == chosen.plugin.digest());
+                let news = PluginNews {
+                    kept: chosen.kept.map(str::to_owned),
+                    changed: changed.map(|(_, changed)| changed.clone()),
                 };
-                let message = format!(
-                    "no plugin serves databaseType {database_type:?} and the generic plugin is not loaded{hint}; put one into \
-                     a plugin directory of the operator"
-                );
-                Err(refused("PluginNotFound", message))
+                Answer { planning: self.ask(object, chosen), news }
             }
+            Err(error) => Answer {
+                planning: Planning::Refused(not_chosen(&error, &generation.registry)),
+                news: PluginNews::default(),
+            },
         }
+    }
+
+    /// The plugin that serves an object.
+    pub(crate) fn choose<'r>(
+        &self,
+        object: &DatabaseBackup,
+        registry: &'r Registry,
+    ) -> Result<Chosen<'r>, NotChosen> {
+        let database_type = &object.spec.database_type;
+        let pin =
+            object.spec.plugin.clone().map(|PluginPin { id, version, digest }| Pin { id, version, digest });
+        registry.choose(&Wish {
+            database_type,
+            pin: pin.as_ref(),
+            preferred: self.preferred.get(database_type),
+            fallback: FALLBACK,
+        })
+    }
+
+    /// What a plugin says of an object.
+    pub(crate) fn ask(&self, object: &DatabaseBackup, chosen: Chosen<'_>) -> Planning {
+        plan(object, chosen.plugin, chosen.fallback, &self.administration)
     }
 
     /// The Job of a run, or why there is none.
@@ -144,4 +162,24 @@ impl Planner {
         render(&RenderInput { object, job, planned, config: &self.administration.render })
             .map_err(|error| Refused::by_issues(&planned.plugin, planned.fallback, &error.issues()))
     }
+}
+
+fn not_chosen(error: &NotChosen, registry: &Registry) -> Refused {
+    let failures: Vec<_> = registry
+        .failures()
+        .iter()
+        .map(|failure| format!("{}: {}", failure.file.display(), failure.error))
+        .collect();
+    let hint = match error {
+        NotChosen::NotFound { .. } if !failures.is_empty() => {
+            format!("; these files could not be loaded: {}", failures.join("; "))
+        }
+        _ => String::new(),
+    };
+    nobody(error.reason(), format!("{error}{hint}"))
+}
+
+/// A refusal without a plugin.
+fn nobody(reason: &str, message: String) -> Refused {
+    Refused { plugin: None, fallback: false, faulty: false, reason: reason.into(), message }
 }

@@ -14,6 +14,9 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{act, context::Context, malformed, observe, report};
 
+/// How long to wait for the plugins that are loaded when the operator starts.
+pub(crate) const LOADING: Duration = Duration::from_millis(200);
+
 /// The object as it is watched: one that cannot be read does not stop the watch.
 pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
 
@@ -60,19 +63,19 @@ async fn refuse(
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
     let seen = observe::cached(object, context);
-    let planning = context.planner.plan(object).await;
-    let decision = decide(&seen.with(&planning, None), Context::now());
+    let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(LOADING)) };
+    let decision = decide(&seen.with(&answer, None), Context::now());
     if is_rest(object, &decision) {
         context.metrics.pass("rest");
         return Ok(wake(&decision));
     }
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
-    let planning = context.planner.plan(&seen.object).await;
+    let Some(answer) = context.planner.plan(&seen.object).await else { return Ok(Action::requeue(LOADING)) };
     let now = Context::now();
-    let mut decision = decide(&seen.with(&planning, None), now);
-    if let Err(refused) = act::create(&seen.object, &decision, &planning, context).await? {
-        decision = decide(&seen.with(&planning, Some(refused)), now);
+    let mut decision = decide(&seen.with(&answer, None), now);
+    if let Err(refused) = act::create(&seen.object, &decision, &answer.planning, context).await? {
+        decision = decide(&seen.with(&answer, Some(refused)), now);
     }
     report::status(&seen.object, &decision, context).await?;
     act::delete(&seen.object, &decision, context).await?;

@@ -2,8 +2,9 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use anyhow::anyhow;
 use dbbackup_api::{APP_LABEL, NAME_LABEL};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -22,14 +23,24 @@ use crate::{
     config::Config,
     context::{CacheWriters, Context},
     http::Readiness,
-    reconcile::{Watched, after_error, reconcile},
+    plugins::{self, Plugins},
+    reconcile::{LOADING, Watched, after_error, reconcile},
 };
 
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 const WATCH_SECONDS: u32 = 200;
 
 /// Runs passes until a signal ends it; passes under way are finished.
-pub(crate) async fn run(config: &Config, context: Arc<Context>, caches: CacheWriters, ready: Readiness) {
+///
+/// # Errors
+/// A part of it died.
+pub(crate) async fn run(
+    config: &Config,
+    context: Arc<Context>,
+    caches: CacheWriters,
+    plugins: Plugins,
+    ready: Readiness,
+) -> anyhow::Result<()> {
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
     let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
@@ -39,10 +50,11 @@ pub(crate) async fn run(config: &Config, context: Arc<Context>, caches: CacheWri
         .watches_stream(jobs, |job| owner(&job))
         .watches_stream(pods, |pod| owner(&pod))
         .graceful_shutdown_on(shutdown_signal());
+    let (affected, changed_hands) = mpsc::unbounded();
+    let plugins = plugins::follow(plugins, controller.store(), affected);
     tokio::spawn(announce(Arc::clone(&context), ready));
-    controller
-        .run(reconcile, after_error, context)
-        .for_each(|outcome| async move {
+    let passes = controller.reconcile_on(changed_hands).run(reconcile, after_error, context).for_each(
+        |outcome| async move {
             if let Err(error) = outcome {
                 // A pass that failed was logged with its object, and an object that is gone is no news; what is left
                 // are the watches.
@@ -50,9 +62,15 @@ pub(crate) async fn run(config: &Config, context: Arc<Context>, caches: CacheWri
                     warn!(error = %error, "watch");
                 }
             }
-        })
-        .await;
-    info!("stopped");
+        },
+    );
+    tokio::select! {
+        () = passes => {
+            info!("stopped");
+            Ok(())
+        }
+        () = plugins => Err(anyhow!("nobody follows the plugin directories any more")),
+    }
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -91,9 +109,12 @@ fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>
 
 async fn announce(context: Arc<Context>, ready: Readiness) {
     let seen = tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready());
+    while !context.planner.generation().ready {
+        tokio::time::sleep(LOADING).await;
+    }
     if let (Ok(()), Ok(())) = seen {
         ready.set();
-        info!(plugins = context.planner.loaded(), "ready");
+        info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
     }
 }
 

@@ -18,7 +18,7 @@ use k8s_openapi::api::{
     core::v1::{ContainerStatus, Pod},
 };
 
-use crate::planning::Planning;
+use crate::planning::{Planning, PluginNews};
 
 /// Everything that deciding needs.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Observed<'a> {
     pub jobs: Vec<ObservedJob>,
     /// What the plugins say of the object as it is now.
     pub planning: &'a Planning,
+    /// What there is to tell of the plugin itself.
+    pub plugin_news: PluginNews,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
 }

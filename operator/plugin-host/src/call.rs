@@ -1,4 +1,7 @@
-//! One call: a fresh store, which is dropped whatever happens, and the cause of a failure.
+//! One call: a fresh store, which is dropped whatever happens, the cause of a failure, and what it took.
+
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap};
@@ -9,6 +12,7 @@ use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, 
 use crate::error::{CallError, LoadError, Stop};
 use crate::guest::Guest;
 use crate::imports;
+use crate::stats::{CallStats, Function};
 
 /// Handles that a guest may hold at once; each costs memory of ours.
 const MAX_HANDLES: usize = 10_000;
@@ -22,6 +26,10 @@ pub(crate) struct Callee {
     pub(crate) diagnose: Option<diagnose::GuestIndices>,
     pub(crate) host: Host,
     pub(crate) source: String,
+    /// Bytes of compiled code.
+    pub(crate) code_bytes: usize,
+    /// The plugin's id, once it has said it.
+    pub(crate) id: OnceLock<String>,
 }
 
 impl Callee {
@@ -41,18 +49,24 @@ impl Callee {
     }
 
     pub(crate) fn describe(&self) -> Result<descriptor::Description, CallError> {
-        self.call(|store, instance| self.descriptor.load(&mut *store, instance)?.call_describe(store))
+        self.call(Function::Describe, |store, instance| {
+            self.descriptor.load(&mut *store, instance)?.call_describe(store)
+        })
     }
 
     pub(crate) fn check(&self, request: &types::Request) -> Result<Vec<types::Issue>, CallError> {
-        self.call(|store, instance| self.backup.load(&mut *store, instance)?.call_check(store, request))
+        self.call(Function::Check, |store, instance| {
+            self.backup.load(&mut *store, instance)?.call_check(store, request)
+        })
     }
 
     pub(crate) fn plan(
         &self,
         request: &types::Request,
     ) -> Result<Result<types::BackupPlan, types::Refusal>, CallError> {
-        self.call(|store, instance| self.backup.load(&mut *store, instance)?.call_plan(store, request))
+        self.call(Function::Plan, |store, instance| {
+            self.backup.load(&mut *store, instance)?.call_plan(store, request)
+        })
     }
 
     /// None: it has no probe.
@@ -61,7 +75,9 @@ impl Callee {
         request: &types::Request,
     ) -> Option<Result<Result<probe::ProbePlan, types::Refusal>, CallError>> {
         let probe = self.probe.as_ref()?;
-        Some(self.call(|store, instance| probe.load(&mut *store, instance)?.call_plan(store, request)))
+        Some(self.call(Function::ProbePlan, |store, instance| {
+            probe.load(&mut *store, instance)?.call_plan(store, request)
+        }))
     }
 
     /// None: it has no probe.
@@ -71,11 +87,9 @@ impl Callee {
         answers: &[probe::Answer],
     ) -> Option<Result<probe::Findings, CallError>> {
         let probe = self.probe.as_ref()?;
-        Some(
-            self.call(|store, instance| {
-                probe.load(&mut *store, instance)?.call_read(store, request, answers)
-            }),
-        )
+        Some(self.call(Function::ProbeRead, |store, instance| {
+            probe.load(&mut *store, instance)?.call_read(store, request, answers)
+        }))
     }
 
     /// None: it explains nothing.
@@ -84,18 +98,33 @@ impl Callee {
         failure: &diagnose::Failure,
     ) -> Option<Result<Option<diagnose::Diagnosis>, CallError>> {
         let diagnose = self.diagnose.as_ref()?;
-        Some(self.call(|store, instance| diagnose.load(&mut *store, instance)?.call_explain(store, failure)))
+        Some(self.call(Function::Explain, |store, instance| {
+            diagnose.load(&mut *store, instance)?.call_explain(store, failure)
+        }))
     }
 
     fn call<T>(
         &self,
+        name: Function,
         function: impl FnOnce(&mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
+        let began = Instant::now();
         let mut store = self.store();
-        let instance = self.instantiate(&mut store)?;
-        let answer = function(&mut store, &instance);
+        let answer = self.instantiate(&mut store).and_then(|instance| {
+            let answer = function(&mut store, &instance);
+            answer.map_err(|error| self.cause(&error, store.data(), Phase::Call))
+        });
         store.data().flush();
-        answer.map_err(|error| self.cause(&error, store.data(), Phase::Call))
+        self.host.observe(&CallStats {
+            plugin: self.id.get().map(String::as_str),
+            function: name,
+            time: began.elapsed(),
+            fuel: self.host.limits().fuel.saturating_sub(store.get_fuel().unwrap_or_default()),
+            peak_memory: store.data().limiter.peak_memory(),
+            refused_growth: store.data().limiter.refused_growth(),
+            failure: answer.as_ref().err().map(CallError::reason),
+        });
+        answer
     }
 
     fn store(&self) -> Store<Guest> {

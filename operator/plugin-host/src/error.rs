@@ -1,8 +1,8 @@
 //! Everything that can go wrong, by cause. The texts are for the administrator and the plugin's author; they go
 //! into conditions as they are.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// The host itself could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum HostError {
     Engine(String),
     /// No thread for the wall-clock limit.
     #[error("cannot start the thread that keeps plugins to their deadline: {0}")]
-    Thread(#[from] std::io::Error),
+    Thread(#[from] io::Error),
 }
 
 /// Why bytes are not a component.
@@ -56,12 +56,68 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Why a component could not be compiled, although it may be valid.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// No child process.
+    #[error("cannot start the compiler's process: {0}")]
+    Start(io::Error),
+    /// It took too much memory.
+    #[error(
+        "compiling it takes more than the {} MiB of memory that a compiler may have: make its largest functions smaller, \
+         or give the operator more by --plugin-compile-mebibytes",
+        .limit >> 20
+    )]
+    Memory {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// It took too much CPU time.
+    #[error(
+        "compiling it takes more than the {seconds} s of CPU time that a compiler may have: make its functions smaller"
+    )]
+    Cpu {
+        /// The limit.
+        seconds: u64,
+    },
+    /// It took too long, which may be the machine's fault.
+    #[error("compiling it was not done within {0:?}: the operator tries again later")]
+    Wall(Duration),
+    /// The machine code is too long.
+    #[error("compiled, it is longer than the {max} bytes that are allowed")]
+    CodeTooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// The compiler failed in another way.
+    #[error("the compiler failed ({how}): {words}")]
+    Failed {
+        /// How it ended.
+        how: String,
+        /// The end of what it printed.
+        words: String,
+        /// Whether the same may go well another time.
+        transient: bool,
+    },
+}
+
+impl CompileError {
+    /// Whether the same file may compile another time: the machine was at fault, not the file.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Start(_) | Self::Wall(_) => true,
+            Self::Failed { transient, .. } => *transient,
+            Self::Memory { .. } | Self::Cpu { .. } | Self::CodeTooLarge { .. } => false,
+        }
+    }
+}
+
 /// Why a file is not a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It could not be read.
     #[error("cannot read the file: {0}")]
-    Read(#[from] std::io::Error),
+    Read(#[from] io::Error),
     /// Longer than allowed.
     #[error("the file is longer than the {max} bytes that are allowed")]
     TooLarge {
@@ -74,6 +130,17 @@ pub enum LoadError {
     /// The bytes break the rules of WebAssembly, or need a proposal that is switched off.
     #[error("the component is not valid: {0}")]
     Invalid(String),
+    /// The administrator does not know it.
+    #[error(
+        "its digest {digest} is not on the operator's allow-list: look at the plugin, then add the digest by --plugin-allow"
+    )]
+    NotAllowed {
+        /// The file's.
+        digest: String,
+    },
+    /// The compiler gave up.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// It wants something that this host does not offer.
     #[error("the component imports `{name}`, which plugins do not get: {remedy}")]
     UnknownImport {
@@ -115,6 +182,50 @@ pub enum LoadError {
     /// What it says of itself cannot be.
     #[error("the plugin's description is not valid: {}", join(.0))]
     Description(Vec<Fault>),
+    /// It does not work even on a request that is made up for it.
+    #[error("the plugin fails its self-check, {call}: {error}")]
+    SelfCheck {
+        /// What was called.
+        call: &'static str,
+        /// The cause.
+        #[source]
+        error: CallError,
+    },
+    /// There is no room for it.
+    #[error("the plugin is not loaded: {0}")]
+    NoRoom(String),
+}
+
+impl LoadError {
+    /// Stable CamelCase word for logs and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "FileUnreadable",
+            Self::TooLarge { .. } => "FileTooLarge",
+            Self::NotAComponent(_) => "NotAComponent",
+            Self::Invalid(_) => "ComponentInvalid",
+            Self::NotAllowed { .. } => "PluginNotAllowed",
+            Self::Compile(_) => "CompileFailed",
+            Self::UnknownImport { .. } => "ImportRefused",
+            Self::Incompatible { .. } => "ContractIncompatible",
+            Self::MissingExport(_) => "ExportMissing",
+            Self::WrongShape { .. } => "InterfaceShape",
+            Self::Describe(_) => "DescribeFailed",
+            Self::Description(_) => "DescriptionInvalid",
+            Self::SelfCheck { .. } => "SelfCheckFailed",
+            Self::NoRoom(_) => "NoRoom",
+        }
+    }
+
+    /// Whether the same file may load another time: the machine was at fault, not the file.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::NoRoom(_) => true,
+            Self::Compile(error) => error.is_transient(),
+            Self::Describe(error) | Self::SelfCheck { error, .. } => matches!(error, CallError::Deadline(_)),
+            _ => false,
+        }
+    }
 }
 
 fn join(faults: &[Fault]) -> String {
@@ -159,6 +270,17 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Every value of [`CallError::reason`].
+    pub const REASONS: [&str; 7] = [
+        "PluginPanicked",
+        "PluginOutOfMemory",
+        "PluginOutOfFuel",
+        "PluginDeadlineExceeded",
+        "PluginTrapped",
+        "PluginLimitExceeded",
+        "PluginBadOutput",
+    ];
+
     /// Stable CamelCase word for conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -186,4 +308,24 @@ pub(crate) enum Stop {
     Nothing(String),
     #[error("it asked for {0} random bytes at once")]
     Random(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_reasons_are_listed() {
+        let text = String::new;
+        let all = [
+            CallError::Panic(text()),
+            CallError::OutOfMemory { limit: 0 },
+            CallError::OutOfFuel { fuel: 0 },
+            CallError::Deadline(Duration::ZERO),
+            CallError::Trap(text()),
+            CallError::Limit(text()),
+            CallError::BadOutput { at: text(), why: text() },
+        ];
+        assert_eq!(all.map(|error| error.reason()), CallError::REASONS);
+    }
 }

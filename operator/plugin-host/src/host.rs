@@ -1,13 +1,18 @@
 //! The engine: one for all plugins.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tracing::warn;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
-use crate::error::{HostError, LoadError};
+use crate::cache::CodeCache;
+use crate::compile::{Compiler, Digest, Seal, adopt};
+use crate::error::{CompileError, HostError, LoadError};
 use crate::limits::Limits;
+use crate::stats::{CallStats, Observer};
 use crate::{Plugin, load};
 
 /// How often the deadline is looked at.
@@ -18,30 +23,54 @@ const RESERVATION: u64 = 64 << 20;
 /// Unmapped space behind a memory that catches small offsets without a check.
 const GUARD: u64 = 64 << 10;
 
+/// How a host works. The default is that of a tool: it compiles in its own process and keeps nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The bounds of every call.
+    pub limits: Limits,
+    /// Where components are compiled.
+    pub compiler: Compiler,
+    /// Where compiled code is kept.
+    pub cache: Option<CodeCache>,
+    /// Who hears of every call.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
 /// Loads plugins. Thread-safe, cheap to clone.
 #[derive(Clone)]
 pub struct Host {
     engine: Engine,
-    limits: Limits,
+    options: Arc<Options>,
 }
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Host").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
 impl Host {
-    /// Sets up the engine and the one thread that keeps plugins to their deadline. The thread ends by itself when
-    /// the host and all its plugins are gone.
+    /// A host with these limits that compiles in this process and keeps nothing.
     ///
     /// # Errors
     /// [`HostError`].
     pub fn new(limits: Limits) -> Result<Self, HostError> {
+        Self::with(Options { limits, ..Options::default() })
+    }
+
+    /// Sets up the engine and the one thread that keeps plugins to their deadline. The thread ends by itself when
+    /// the host and all its plugins are gone. Code in the cache that this engine cannot use is removed.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub fn with(options: Options) -> Result<Self, HostError> {
         let engine =
             Engine::new(&config()).map_err(|error| HostError::Engine(error.root_cause().to_string()))?;
         tick(&engine)?;
-        Ok(Self { engine, limits })
+        if let Some(Err(error)) = options.cache.as_ref().map(|cache| cache.tidy(&engine)) {
+            warn!(error = %error, "the cache of compiled plugins cannot be tidied");
+        }
+        Ok(Self { engine, options: Arc::new(options) })
     }
 
     /// Turns the bytes of a component into a plugin: compiles it, checks its imports and exports, asks who it is
@@ -56,27 +85,75 @@ impl Host {
 
     /// The bounds of every call.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.options.limits
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The one place where bytes become code.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        Component::from_binary(&self.engine, bytes)
-            .map_err(|error| LoadError::Invalid(error.root_cause().to_string()))
+    pub(crate) fn observe(&self, stats: &CallStats<'_>) {
+        if let Some(observer) = &self.options.observer {
+            observer.called(stats);
+        }
+    }
+
+    /// The one place where bytes become code: out of the cache, or compiled.
+    pub(crate) fn compile(&self, bytes: &[u8], digest: Digest) -> Result<Component, LoadError> {
+        let seal = Seal::new(digest, &self.engine);
+        let Some(cache) = &self.options.cache else {
+            return match &self.options.compiler {
+                Compiler::InProcess => {
+                    Component::from_binary(&self.engine, bytes).map_err(|error| invalid(&error))
+                }
+                Compiler::Quarantine(quarantine) => self.adopt(&seal, &quarantine.compile(bytes, digest)?),
+            };
+        };
+        if let Some(sealed) = cache.get(&seal) {
+            match self.adopt(&seal, &sealed) {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    warn!(file = seal.file_name(), error = %error, "a cached plugin is compiled anew");
+                }
+            }
+        }
+        let sealed = match &self.options.compiler {
+            Compiler::InProcess => {
+                seal.close(self.engine.precompile_component(bytes).map_err(|error| invalid(&error))?)
+            }
+            Compiler::Quarantine(quarantine) => quarantine.compile(bytes, digest)?,
+        };
+        let component = self.adopt(&seal, &sealed)?;
+        // A cache that is full or broken costs time at the next start and nothing else.
+        if let Err(error) = cache.discard(&seal).and_then(|()| cache.put(&seal, &sealed)) {
+            warn!(error = %error, "a compiled plugin cannot be kept");
+        }
+        Ok(component)
+    }
+
+    fn adopt(&self, seal: &Seal, sealed: &[u8]) -> Result<Component, LoadError> {
+        let unusable = |words: &str| CompileError::Failed {
+            how: "its result is of no use".to_owned(),
+            words: words.to_owned(),
+            transient: false,
+        };
+        let code = seal.open(sealed).ok_or_else(|| unusable("the seal is broken, or another build's"))?;
+        Ok(adopt(&self.engine, &code).map_err(|error| unusable(&error.root_cause().to_string()))?)
     }
 
     /// A call's deadline in ticks: rounded up, and one more because the first tick may come at once.
     pub(crate) fn ticks(&self) -> u64 {
-        let ticks = self.limits.deadline.as_millis().div_ceil(TICK.as_millis());
+        let ticks = self.options.limits.deadline.as_millis().div_ceil(TICK.as_millis());
         u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
     }
 }
 
-fn config() -> Config {
+fn invalid(error: &wasmtime::Error) -> LoadError {
+    LoadError::Invalid(error.root_cause().to_string())
+}
+
+/// The compiler's process has the same.
+pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
         // Limits: one deterministic, one by the clock.

@@ -4,11 +4,13 @@
 //! fresh store, which bounds instructions, wall-clock time, memory and output, and errors name the cause exactly, in
 //! the guest's own words where it left any.
 //!
-//! [`Host`] compiles bytes into a [`Plugin`]; [`Registry`] holds those of some directories and finds the one that
-//! serves a database type. Everything is synchronous and thread-safe: call it where blocking is allowed.
+//! [`Host`] compiles bytes into a [`Plugin`], in a child process where it is told so; a [`Loader`] follows some directories;
+//! a [`Registry`] is what is loaded at one time and finds the plugin that serves an object. Everything is synchronous and thread-safe: call it where blocking is allowed.
 
 mod bindings;
+mod cache;
 mod call;
+mod compile;
 mod convert;
 mod description;
 mod error;
@@ -21,11 +23,19 @@ mod null_wasi;
 mod plugin;
 mod registry;
 mod schema;
+mod self_check;
 mod settings;
+mod stats;
 mod text;
 
-pub use error::{CallError, Fault, HostError, LoadError, NotAComponent};
-pub use host::Host;
+pub use cache::{CacheError, CodeCache};
+pub use compile::{CompileLimits, Compiler, Quarantine, compile_worker};
+pub use error::{CallError, CompileError, Fault, HostError, LoadError, NotAComponent};
+pub use host::{Host, Options};
 pub use limits::Limits;
 pub use plugin::Plugin;
-pub use registry::{Failure, Registry, Resolution};
+pub use registry::{
+    AllowList, AllowMode, Chosen, Failure, Loader, NotChosen, Pin, Registry, Rejection, Resolution, Wish,
+    described,
+};
+pub use stats::{CallStats, Function, Observer};

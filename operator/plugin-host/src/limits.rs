@@ -49,13 +49,24 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
+    /// What all memories have together. They never shrink: it is the peak.
     memory: usize,
+    /// What they would have, had the last growth not been refused.
+    refused: Option<usize>,
     elements: usize,
 }
 
 impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, memory: 0, elements: 0 }
+        Self { limits, memory: 0, refused: None, elements: 0 }
+    }
+
+    pub(crate) fn peak_memory(&self) -> usize {
+        self.memory
+    }
+
+    pub(crate) fn refused_growth(&self) -> Option<usize> {
+        self.refused
     }
 }
 
@@ -70,7 +81,11 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         let limit = self.limits.memory_bytes;
-        self.memory = sum(self.memory, current, desired, limit).ok_or(Stop::OutOfMemory { limit })?;
+        let Some(memory) = sum(self.memory, current, desired, limit) else {
+            self.refused = Some(self.memory.saturating_sub(current).saturating_add(desired));
+            return Err(Stop::OutOfMemory { limit }.into());
+        };
+        self.memory = memory;
         Ok(true)
     }
 
@@ -117,6 +132,7 @@ mod tests {
         assert!(limiter.memory_growing(0, 30, None).unwrap());
         assert!(limiter.memory_growing(30, 40, None).unwrap());
         assert!(limiter.memory_growing(60, 61, None).unwrap_err().is::<Stop>());
+        assert_eq!((limiter.peak_memory(), limiter.refused_growth()), (100, Some(101)));
     }
 
     #[test]

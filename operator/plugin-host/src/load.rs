@@ -1,17 +1,20 @@
 //! From bytes to a plugin, step by step; each step has its own errors.
 
-use std::fmt::Write;
+use std::sync::OnceLock;
 
-use sha2::{Digest, Sha256};
+use dbbackup_protocol::contract::Description;
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
 use crate::call::Callee;
+use crate::compile::Digest;
 use crate::convert::Convert;
 use crate::error::{LoadError, NotAComponent};
 use crate::guest::Guest;
 use crate::imports::{self, PACKAGE, VERSION};
+use crate::registry::spelled;
 use crate::{Host, Plugin, description};
 
 pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, LoadError> {
@@ -20,7 +23,8 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
         return Err(LoadError::TooLarge { max });
     }
     frame(bytes)?;
-    let component = host.compile(bytes)?;
+    let digest = Digest::from(Sha256::digest(bytes));
+    let component = host.compile(bytes, digest)?;
     let linker = imports::linker(host.engine(), &component)?;
     for interface in ["descriptor", "backup"] {
         require_export(host, &component, interface)?;
@@ -31,22 +35,23 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
         backup: indices("backup", &pre, backup::GuestIndices::new)?,
         probe: optional(host, &component, "probe", &pre, probe::GuestIndices::new)?,
         diagnose: optional(host, &component, "diagnose", &pre, diagnose::GuestIndices::new)?,
+        code_bytes: code_bytes(&component),
         pre,
         host: host.clone(),
         source: source.to_owned(),
+        id: OnceLock::new(),
     };
     callee.require_shapes()?;
-    let description = callee.describe().map_err(LoadError::Describe)?.convert();
+    let description: Description = callee.describe().map_err(LoadError::Describe)?.convert();
     let settings = description::validate(&description).map_err(LoadError::Description)?;
-    Ok(Plugin::new(callee, description, settings, digest(bytes)))
+    callee.id.get_or_init(|| description.id.clone());
+    Ok(Plugin::new(callee, description, settings, spelled(digest)))
 }
 
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut digest, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(digest, "{byte:02x}");
-        digest
-    })
+/// What the compiled plugin takes in memory as long as it is loaded, in bytes.
+fn code_bytes(component: &Component) -> usize {
+    let image = component.image_range();
+    image.end.addr().saturating_sub(image.start.addr())
 }
 
 fn indices<T>(

@@ -58,6 +58,11 @@ impl Plugin {
         &self.0.callee.source
     }
 
+    /// What its compiled code takes in memory as long as it is loaded, in bytes.
+    pub fn code_bytes(&self) -> usize {
+        self.0.callee.code_bytes
+    }
+
     /// What it says of itself; validated.
     pub fn description(&self) -> &Description {
         &self.0.description

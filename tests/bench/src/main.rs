@@ -2,6 +2,8 @@
 //! mean anything on another machine. `make bench` builds what is measured with optimisation.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
+mod bare;
+mod loading;
 mod plan;
 mod stream;
 
@@ -11,11 +13,13 @@ use anyhow::{Context, bail};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
-    let [plugin, agent] = arguments.as_slice() else {
-        bail!("usage: dbbackup-bench POSTGRES_PLUGIN.wasm AGENT: run make bench");
+    let [plugins, binaries] = arguments.as_slice() else {
+        bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES: run make bench");
     };
-    plan::run(plugin)?;
-    stream::run(&agent.canonicalize().context("where is the agent?")?)
+    let binaries = binaries.canonicalize().context("where are the operator and the agent?")?;
+    plan::run(&plugins.join("postgres_plugin.wasm"))?;
+    loading::run(plugins, &binaries.join("operator"))?;
+    stream::run(&binaries.join("agent"))
 }
 
 /// The middle of some durations: one slow round in between does not move it.

@@ -10,7 +10,7 @@ use dbbackup_api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Decision, Draft, Event, say, slots::Schedule};
-use crate::planning::Planning;
+use crate::planning::{Planning, PluginNews};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
 const MAX_MESSAGE: usize = 2000;
@@ -33,7 +33,8 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     let obstacle = obstacle(&draft, schedule);
     set_conditions(&mut draft, schedule, obstacle.as_ref());
     summarise(&mut draft.status, obstacle);
-    let events = events(&draft.old, &draft.status);
+    let mut events = events(&draft.old, &draft.status);
+    events.extend(replaced(&draft));
     Decision {
         create: draft.create,
         status: Some(draft.status),
@@ -142,8 +143,15 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
             ),
         ),
         (Some(plugin), _) => {
-            let message = format!("plugin {} {} ({})", plugin.id, plugin.version, plugin.digest);
-            set(condition::PLUGIN_RESOLVED, Truth::True, "Resolved", &message);
+            let who = format!("plugin {} {} ({})", plugin.id, plugin.version, plugin.digest);
+            let PluginNews { kept, changed } = &draft.observed.plugin_news;
+            let (reason, news) = match (kept, changed) {
+                (Some(kept), _) => ("LastGoodKept", Some(format!("the last good one: {kept}"))),
+                (None, Some(changed)) => ("Resolved", Some(changed.clone())),
+                (None, None) => ("Resolved", None),
+            };
+            let message = news.map_or_else(|| who.clone(), |news| format!("{who}; {news}"));
+            set(condition::PLUGIN_RESOLVED, Truth::True, reason, &message);
         }
         (None, Planning::Refused(refused)) => {
             set(condition::PLUGIN_RESOLVED, Truth::False, &refused.reason, &refused.message);
@@ -213,7 +221,8 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
         let known = old.conditions.iter().find(|known| known.type_ == condition.type_);
         let moved = known
             .is_none_or(|known| (&known.status, &known.reason) != (&condition.status, &condition.reason));
-        let bad = condition.status == Truth::False.as_str() || condition.reason == "Fallback";
+        let bad = condition.status == Truth::False.as_str()
+            || ["Fallback", "LastGoodKept"].contains(&condition.reason.as_str());
         let repeated = condition.type_ != condition::READY
             && events.iter().any(|event: &Event| event.reason == condition.reason);
         if moved && bad && !repeated {
@@ -226,6 +235,19 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
         }
     }
     events
+}
+
+/// Another plugin, or another version, plans from now on.
+fn replaced(draft: &Draft<'_>) -> Option<Event> {
+    let (old, new) = (draft.old.plugin.as_ref()?, draft.status.plugin.as_ref()?);
+    if old == new {
+        return None;
+    }
+    let who = |plugin: &PluginIdentity| format!("{} {} ({})", plugin.id, plugin.version, plugin.digest);
+    let news = draft.observed.plugin_news.changed.as_deref();
+    let news = news.map(|news| format!("; {news}")).unwrap_or_default();
+    let message = format!("plugin {} plans from now on, before it was {}{news}", who(new), who(old));
+    Some(Event { warning: false, reason: "PluginChanged".into(), message: cut(&message) })
 }
 
 fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {

@@ -2,5 +2,6 @@
 //! schedule, deadline, ran before, still active, now), the answers are ours where they differ.
 
 mod fixture;
+mod plugins;
 mod runs;
 mod start;

@@ -17,7 +17,8 @@ pub enum ImagePolicyError {
     /// Not a pattern.
     #[error(
         "--allowed-image {pattern:?}: {cause}; write a repository such as docker.io/library/postgres, one folder of \
-         them such as ghcr.io/acme/*, or a whole reference with its tag or digest"
+         them such as ghcr.io/acme/*, or a whole reference with its tag or digest; with PLUGIN-ID= in front it counts for \
+         that plugin only"
     )]
     Pattern {
         /// As the administrator wrote it.
@@ -42,6 +43,14 @@ pub enum ImagePolicyError {
 
 /// What an administrator allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+struct Allowed {
+    /// Only where this plugin plans.
+    plugin: Option<String>,
+    pattern: Pattern,
+}
+
+/// Which images.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     /// Every repository below it, `/*` in writing.
     Folder(String),
@@ -52,14 +61,16 @@ enum Pattern {
 /// The administrator's word on images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImagePolicy {
-    allowed: Vec<Pattern>,
+    allowed: Vec<Allowed>,
+    digests_required: bool,
     /// From and to, longest `from` first.
     mirrors: Vec<(String, String)>,
 }
 
 impl ImagePolicy {
     /// Reads the settings. `allowed` holds repositories (any tag), whole references (exactly these), or a folder of
-    /// repositories (`ghcr.io/acme/*`, at any depth). `mirrors` rewrites beginnings of repositories.
+    /// repositories (`ghcr.io/acme/*`, at any depth); each for all plugins or, with `ID=` in front, for one. `mirrors` rewrites
+    /// beginnings of repositories.
     ///
     /// # Errors
     /// [`ImagePolicyError`] at the first one that cannot be read.
@@ -67,11 +78,17 @@ impl ImagePolicy {
         allowed: impl IntoIterator<Item = &'a str>,
         mirrors: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ImagePolicyError> {
-        let allowed = allowed.into_iter().map(Pattern::parse).collect::<Result<_, _>>()?;
+        let allowed = allowed.into_iter().map(Allowed::parse).collect::<Result<_, _>>()?;
         let mut mirrors: Vec<_> =
             mirrors.into_iter().map(|(from, to)| mirror(from, to)).collect::<Result<_, _>>()?;
         mirrors.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        Ok(Self { allowed, mirrors })
+        Ok(Self { allowed, digests_required: false, mirrors })
+    }
+
+    /// Whether images without a digest are refused: a tag can be moved.
+    #[must_use]
+    pub fn with_digests_required(self, digests_required: bool) -> Self {
+        Self { digests_required, ..self }
     }
 
     /// The image to run: `spec.image`, or else the one that the plan names; allowed, and from its mirror.
@@ -106,11 +123,19 @@ impl ImagePolicy {
                 format!("image {reference}: write a tag or a digest, so that every run uses the same tools");
             return Err(issue("ImageInvalid", message));
         }
-        if !self.allowed.iter().any(|pattern| pattern.matches(&reference)) {
+        if self.digests_required && !reference.has_digest() {
+            let message = format!(
+                "image {reference} has no digest, and an administrator wants one (--require-image-digest): write \
+                 {reference}@sha256:…"
+            );
+            return Err(issue("ImageNotPinned", message));
+        }
+        if !self.allowed.iter().any(|allowed| allowed.matches(&description.id, &reference)) {
             let message = format!(
                 "image {reference} is not allowed here; allowed are {}. An administrator can add it with the \
-                 operator's flag --allowed-image={}",
-                self.list(),
+                 operator's flag --allowed-image={}={}",
+                self.list(&description.id),
+                description.id,
                 reference.repository
             );
             return Err(issue("ImageNotAllowed", message));
@@ -129,18 +154,43 @@ impl ImagePolicy {
         }
     }
 
-    fn list(&self) -> String {
-        let shown: Vec<_> = self.allowed.iter().map(Pattern::to_string).collect();
+    fn list(&self, plugin: &str) -> String {
+        let shown: Vec<_> = self
+            .allowed
+            .iter()
+            .filter(|allowed| allowed.is_for(plugin))
+            .map(|one| one.pattern.to_string())
+            .collect();
         if shown.is_empty() { "none".into() } else { shown.join(", ") }
     }
 }
 
+impl Allowed {
+    fn parse(text: &str) -> Result<Self, ImagePolicyError> {
+        // No reference has this sign.
+        let (plugin, pattern) = text.split_once('=').map_or((None, text), |(id, rest)| (Some(id), rest));
+        let error = |cause: String| ImagePolicyError::Pattern { pattern: text.to_owned(), cause };
+        if plugin == Some("") {
+            return Err(error("the plugin's id before = is missing".to_owned()));
+        }
+        let pattern = Pattern::parse(pattern).map_err(error)?;
+        Ok(Self { plugin: plugin.map(str::to_owned), pattern })
+    }
+
+    fn is_for(&self, plugin: &str) -> bool {
+        self.plugin.as_ref().is_none_or(|id| id == plugin)
+    }
+
+    fn matches(&self, plugin: &str, reference: &Reference) -> bool {
+        self.is_for(plugin) && self.pattern.matches(reference)
+    }
+}
+
 impl Pattern {
-    fn parse(pattern: &str) -> Result<Self, ImagePolicyError> {
-        let error = |cause: String| ImagePolicyError::Pattern { pattern: pattern.to_owned(), cause };
+    fn parse(pattern: &str) -> Result<Self, String> {
         match pattern.strip_suffix("/*") {
-            Some(folder) => Ok(Self::Folder(reference::folder(folder).map_err(error)?)),
-            None => Ok(Self::Image(Reference::parse(pattern).map_err(error)?)),
+            Some(folder) => Ok(Self::Folder(reference::folder(folder)?)),
+            None => Ok(Self::Image(Reference::parse(pattern)?)),
         }
     }
 

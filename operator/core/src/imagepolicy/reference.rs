@@ -45,6 +45,12 @@ impl Reference {
     }
 }
 
+impl Reference {
+    pub(super) fn has_digest(&self) -> bool {
+        self.version.as_ref().is_some_and(|version| version.contains('@'))
+    }
+}
+
 impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.repository, self.version.as_deref().unwrap_or_default())

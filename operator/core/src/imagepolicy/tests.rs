@@ -69,7 +69,7 @@ fn allowed(#[case] pattern: &str, #[case] image: &str, #[case] full: &str) {
 fn refused(#[case] pattern: &str, #[case] image: &str) {
     let issue = resolve(&policy(&[pattern], &[]), image).unwrap_err();
     assert_eq!((issue.path.as_str(), issue.reason.as_str()), ("/image", "ImageNotAllowed"), "{issue:?}");
-    assert!(issue.message.contains("--allowed-image="), "{}", issue.message);
+    assert!(issue.message.contains("--allowed-image=postgres="), "{}", issue.message);
 }
 
 #[rstest]
@@ -126,6 +126,9 @@ fn the_longest_mirror_wins(#[case] image: &str, #[case] pulled: &str) {
 #[case("docker.io/postgres*")]
 #[case("docker.io/*/postgres")]
 #[case("a b")]
+#[case("=docker.io/library/postgres")]
+#[case("postgres=")]
+#[case("postgres=docker.io/*/postgres")]
 fn settings_that_cannot_be_read(#[case] text: &str) {
     let error = ImagePolicy::new([text], []).unwrap_err();
     assert!(error.to_string().starts_with("--allowed-image"), "{error}");
@@ -149,6 +152,35 @@ proptest! {
     fn full_references_stay_as_they_are(image in "[a-z]{1,5}[.]io/[a-z]{1,5}(/[a-z]{1,5}){0,2}:[a-z0-9]{1,5}") {
         let reference = Reference::parse(&image).unwrap();
         prop_assert_eq!(reference.to_string(), image);
+    }
+}
+
+#[test]
+fn an_image_can_be_allowed_for_one_plugin() {
+    let policy = policy(&["docker.io/library/mysql", "postgres=ghcr.io/acme/*"], &[]);
+    let resolve = |image: &str, id: &str| {
+        policy.resolve(None, Some(image), &Description { id: id.into(), ..description() })
+    };
+    assert!(resolve("ghcr.io/acme/pg:1", "postgres").is_ok());
+    let refused = resolve("ghcr.io/acme/pg:1", "other").unwrap_err();
+    assert_eq!(refused.reason, "ImageNotAllowed");
+    assert!(refused.message.contains("allowed are docker.io/library/mysql. An"), "{}", refused.message);
+    assert!(refused.message.ends_with("--allowed-image=other=ghcr.io/acme/pg"), "{}", refused.message);
+    assert!(resolve("mysql:9", "postgres").is_ok() && resolve("mysql:9", "other").is_ok());
+}
+
+#[test]
+fn a_digest_can_be_required() {
+    let policy = policy(&["postgres"], &[("docker.io", "mirror.corp/hub")]).with_digests_required(true);
+    let refused = resolve(&policy, "postgres:18").unwrap_err();
+    assert_eq!((refused.path.as_str(), refused.reason.as_str()), ("/image", "ImageNotPinned"));
+    assert!(refused.message.contains("docker.io/library/postgres:18@sha256:"), "{}", refused.message);
+    for image in [format!("postgres:18@{DIGEST}"), format!("postgres@{DIGEST}")] {
+        let pulled = resolve(&policy, &image).unwrap();
+        assert!(
+            pulled.starts_with("mirror.corp/hub/library/postgres") && pulled.ends_with(DIGEST),
+            "{pulled}"
+        );
     }
 }
 

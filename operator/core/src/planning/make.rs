@@ -104,6 +104,7 @@ impl Refusal {
         let faulty = |reason: String, what: &str| Refused {
             plugin: Some(plugin.clone()),
             fallback,
+            faulty: true,
             reason,
             message: format!(
                 "plugin {} {}: {what}; tell its author, or load another version",

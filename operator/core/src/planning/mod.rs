@@ -1,5 +1,6 @@
 //! What the plugins say of an object: a plan that passed the police, or a sentence that says why there is none.
 
+mod compare;
 mod make;
 
 use dbbackup_protocol::{
@@ -8,6 +9,7 @@ use dbbackup_protocol::{
     work_order::{BoundSecret, PluginRef},
 };
 
+pub use compare::{Change, Comparison, compare, diff};
 pub use make::{Administration, plan};
 
 /// The answer for one object as it is now.
@@ -41,6 +43,8 @@ pub struct Refused {
     pub plugin: Option<PluginRef>,
     /// The generic plugin stands in for an unknown type.
     pub fallback: bool,
+    /// The plugin fails; otherwise it is the user or the administrator who has something to change.
+    pub faulty: bool,
     /// Stable word.
     pub reason: String,
     /// Cause and remedy.
@@ -54,10 +58,20 @@ impl Refused {
         Self {
             plugin: Some(plugin.clone()),
             fallback,
+            faulty: false,
             reason: issues.first().map_or_else(|| "Refused".to_owned(), |issue| issue.reason.clone()),
             message: issues.iter().map(sentence).collect::<Vec<_>>().join("; "),
         }
     }
+}
+
+/// What there is to tell of the plugin itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginNews {
+    /// It stays although its file holds another one now: why that is not used.
+    pub kept: Option<String>,
+    /// What changed for this object when it took over from another version.
+    pub changed: Option<String>,
 }
 
 impl Planning {

@@ -29,6 +29,8 @@ const MAX_MARK_BYTES: usize = 4096;
 const MAX_TAIL_WINDOW: u32 = 64 * 1024;
 /// Longest sentence for a user, in bytes.
 const MAX_TEXT_BYTES: usize = 1024;
+/// Most violations that are told: an author mends them one by one anyway.
+const MAX_VIOLATIONS: usize = 32;
 /// Largest scratch folder: 1 TiB. It is the node's disk.
 const MAX_SCRATCH_MEBIBYTES: u32 = 1024 * 1024;
 
@@ -49,7 +51,7 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// Everything that is wrong with a plan, in its order; empty: nothing. `supplied` are the names of the bindings
+/// What is wrong with a plan, in its order, at most [`MAX_VIOLATIONS`]; empty: nothing. `supplied` are the names of the bindings
 /// that the pod has.
 pub fn check(plan: &BackupPlan, description: &Description, supplied: &[String]) -> Vec<Violation> {
     let mut police = Police::new(description, supplied);
@@ -58,6 +60,10 @@ pub fn check(plan: &BackupPlan, description: &Description, supplied: &[String]) 
     police.require(size <= MAX_PLAN_BYTES, Rule::PlanSize, "", || {
         format!("the plan has {size} bytes as JSON, at most {MAX_PLAN_BYTES} fit into a Job")
     });
+    if !police.violations.is_empty() {
+        // A plan that is too large is not looked at: it could break each rule a hundred thousand times.
+        return police.violations;
+    }
     if let Some(image) = image {
         let known = description.images.iter().any(|described| described.name == *image);
         police.require(known, Rule::Image, "/image", || "it names no image of the descriptor".into());
@@ -108,7 +114,7 @@ impl<'a> Police<'a> {
     }
 
     fn require(&mut self, holds: bool, rule: Rule, pointer: &str, message: impl FnOnce() -> String) {
-        if !holds {
+        if !holds && self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { rule, pointer: pointer.to_owned(), message: message() });
         }
     }

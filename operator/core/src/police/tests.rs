@@ -241,6 +241,15 @@ fn every_rule_is_enforced() {
 }
 
 #[test]
+fn violations_are_bounded_whatever_the_plan() {
+    let mut many = plan();
+    one(&mut many).process.env = (0..300).map(|_| EnvVar { name: "PATH".into(), value: vec![] }).collect();
+    assert_eq!(found(&many).len(), MAX_VIOLATIONS);
+    one(&mut many).process.argv.extend((0..60_000).map(|_| text("\0")));
+    assert_eq!(found(&many), [(Rule::PlanSize, String::new())]);
+}
+
+#[test]
 fn every_rule_has_its_own_id_and_a_case() {
     let broken: BTreeSet<_> = CASES.iter().map(|(rule, _, _)| *rule).collect();
     let ids: BTreeSet<_> = broken.iter().map(|rule| rule.id()).collect();

@@ -115,6 +115,15 @@ fn interfaces_of_another_shape_are_found_at_load_time() {
     let LoadError::WrongShape { interface, why } = &error else { panic!("{error}") };
     assert_eq!(interface, "backup");
     assert!(why.contains("maximum-bytes"), "{why}");
+    // The same of the optional ones: found now, and not at their first use.
+    for (interface, from, to) in
+        [("probe", "size-mebibytes", "size-megabytes"), ("diagnose", "retryable", "retriable")]
+    {
+        let error = load(&patched(&[(from, to)])).unwrap_err();
+        let LoadError::WrongShape { interface: named, why } = &error else { panic!("{error}") };
+        assert_eq!(named, interface);
+        assert!(why.contains(to), "{why}");
+    }
     let log = r#"(import "db-backup:plugin/host@0.1.0" (instance (export "log" (func))))"#;
     let error = load_text(&wrong_shape("", log)).unwrap_err();
     assert!(matches!(error, LoadError::WrongShape { .. }), "{error}");

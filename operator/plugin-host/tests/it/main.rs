@@ -10,8 +10,12 @@
 
 mod answers;
 mod bad_files;
+mod bad_input;
 mod builtin;
 mod limits;
+mod optional;
 mod registry;
+mod reload;
+mod stats;
 mod support;
 mod surroundings;

@@ -64,6 +64,18 @@ pub(crate) fn patched(replacements: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
+/// The misbehaving plugin that always does the same, whatever it is asked.
+pub(crate) fn with_habit(habit: &str) -> Vec<u8> {
+    let place = "@as-the-request-says";
+    patched(&[(place, &format!("{habit:.<width$}", width = place.len()))])
+}
+
+/// The same component with other bytes: a custom section that nobody reads.
+pub(crate) fn relabelled(mut bytes: Vec<u8>, label: u8) -> Vec<u8> {
+    bytes.extend([0, 3, 1, b'x', label]);
+    bytes
+}
+
 /// A complete request; `name` tells the misbehaving plugin what to do.
 pub(crate) fn request(database_type: &str, name: &str) -> Request {
     Request {

@@ -63,6 +63,8 @@ fn refusals() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ("s3", "backoffLimit", json!(7), "6"),
         ("s3", "concurrencyPolicy", json!("Maybe"), "\"Forbid\""),
         ("s3", "databaseType", json!("Postgres!"), "a word of lower case letters"),
+        ("s3", "plugin", json!({"version": "1.0.0"}), "spec.plugin needs an id or a digest"),
+        ("s3", "plugin", json!({"digest": "sha256:0"}), "sha256: and 64 hex digits"),
         ("s3", "connection.host", json!("http://db:5432"), "without port, scheme or spaces"),
         ("s3", "connection.host", json!("-oops"), "without port, scheme or spaces"),
         ("s3", "connection.port", json!(65536), "65535"),

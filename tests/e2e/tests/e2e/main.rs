@@ -11,6 +11,7 @@ mod interrupted;
 mod itself;
 mod mongodb;
 mod mysql;
+mod plugins;
 mod postgres;
 mod posture;
 mod schedule;

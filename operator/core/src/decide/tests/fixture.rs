@@ -16,7 +16,7 @@ use crate::{
     decide::{Decision, decide},
     names,
     observed::{JobState, Observed, ObservedJob, PodFate, RefusedCreate},
-    planning::{Planned, Planning, Refused},
+    planning::{Planned, Planning, PluginNews, Refused},
 };
 
 pub(super) const UID: &str = "0b6d3c5e-0000-4000-8000-000000000001";
@@ -32,6 +32,7 @@ pub(super) struct World {
     pub object: DatabaseBackup,
     pub jobs: Vec<ObservedJob>,
     pub planning: Planning,
+    pub plugin_news: PluginNews,
     pub refused: Option<RefusedCreate>,
 }
 
@@ -55,7 +56,13 @@ impl World {
         let plan = BackupPlan { image: None, checks: vec![], parts: vec![], scratch_mebibytes: None };
         let planned =
             Planned { plugin, fallback: false, plan, image: "postgres:18".into(), bindings: vec![] };
-        Self { object, jobs: vec![], planning: Planning::Planned(Box::new(planned)), refused: None }
+        Self {
+            object,
+            jobs: vec![],
+            planning: Planning::Planned(Box::new(planned)),
+            plugin_news: PluginNews::default(),
+            refused: None,
+        }
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -79,6 +86,7 @@ impl World {
             world.planning = Planning::Refused(Refused {
                 plugin: None,
                 fallback: false,
+                faulty: false,
                 reason: "SettingInvalid".into(),
                 message: "spec.settings.jobs: must be a number".into(),
             });
@@ -90,6 +98,7 @@ impl World {
             object: &self.object,
             jobs: self.jobs.clone(),
             planning: &self.planning,
+            plugin_news: self.plugin_news.clone(),
             refused_create: self.refused.clone(),
         };
         decide(&observed, at(now))
