@@ -27,7 +27,10 @@ fn the_contract_is_compatible_with_its_releases() {
             checked += 1;
         }
     }
-    assert!(checked > 0, "no release is on the track of {version}: tests/museum/README.md says how one gets there");
+    assert!(
+        checked > 0,
+        "no release is on the track of {version}: tests/museum/README.md says how one gets there"
+    );
 }
 
 /// Breaking changes are found, allowed ones are not. Each replaces a text in a file of the contract.
@@ -39,9 +42,24 @@ fn the_check_can_fail_and_does_not_cry_wolf() {
         ("types.wit", "minimum-bytes: u32", "minimum-bytes: u64", "a wider number"),
         ("types.wit", "    verify-full,\n", "    verify-full,\n    pinned,\n", "a case more"),
         ("types.wit", "  record fact {", "  record fakt {", "a record of another name"),
-        ("backup.wit", "-> list<issue>;", "-> list<issue>;\n  estimate: func() -> u32;", "a function more to export"),
-        ("backup.wit", "check: func(request: request)", "check: func(request: request, again: bool)", "a parameter more"),
-        ("backup.wit", "export backup;", "export backup;\n  include with-probe;", "an interface that was optional"),
+        (
+            "backup.wit",
+            "-> list<issue>;",
+            "-> list<issue>;\n  estimate: func() -> u32;",
+            "a function more to export",
+        ),
+        (
+            "backup.wit",
+            "check: func(request: request)",
+            "check: func(request: request, again: bool)",
+            "a parameter more",
+        ),
+        (
+            "backup.wit",
+            "export backup;",
+            "export backup;\n  include with-probe;",
+            "an interface that was optional",
+        ),
         ("diagnose.wit", "retryable: bool,", "", "a field less of an optional interface"),
         ("host.wit", "    panic,\n", "", "a level less"),
         ("host.wit", "log: func(level: level, message: string);", "", "a function less to import"),
@@ -49,9 +67,19 @@ fn the_check_can_fail_and_does_not_cry_wolf() {
     ];
     let allowed = [
         ("host.wit", "  log: func", "  beep: func();\n  log: func", "a function more to import"),
-        ("types.wit", "interface types {", "interface types {\n  record novelty { text: string }", "a type more"),
+        (
+            "types.wit",
+            "interface types {",
+            "interface types {\n  record novelty { text: string }",
+            "a type more",
+        ),
         ("types.wit", "/// An open key and value", "/// A pair", "other words"),
-        ("complete.wit", "include with-probe;", "include with-probe;\n  export novelty;\n}\ninterface novelty {\n  x: func();\n}\nworld with-novelty {\n  export novelty;", "an optional interface more"),
+        (
+            "complete.wit",
+            "include with-probe;",
+            "include with-probe;\n  export novelty;\n}\ninterface novelty {\n  x: func();\n}\nworld with-novelty {\n  export novelty;",
+            "an optional interface more",
+        ),
     ];
     let released = repository("tests/museum/contract/0.1.0");
     for (changes, sound) in [(breaking.as_slice(), false), (allowed.as_slice(), true)] {

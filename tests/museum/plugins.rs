@@ -22,7 +22,8 @@ fn every_exhibit_answers_as_it_always_did() {
     for (version, expected) in EXHIBITS {
         let room = repository(&format!("tests/museum/plugins/{version}"));
         let mut found = vec![];
-        for exhibit in entries(&room).into_iter().filter(|path| path.extension().is_some_and(|e| e == "wasm")) {
+        for exhibit in entries(&room).into_iter().filter(|path| path.extension().is_some_and(|e| e == "wasm"))
+        {
             let bytes = fs::read(&exhibit).unwrap();
             let plugin = host
                 .load(&bytes, &name(&exhibit))

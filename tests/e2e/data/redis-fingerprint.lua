@@ -1,5 +1,5 @@
--- A line for each key: database, key in hexadecimal digits, type, length of its value as the server sends it, when it
--- expires. Beside DEBUG DIGEST, which covers all values but no times and no groups of streams.
+-- A line for each key: database, key in hexadecimal digits, type, when it expires, a string's SHA-1, a stream's groups.
+-- Beside DEBUG DIGEST, which covers all values but no times and no groups.
 local function hex(text)
   return (text:gsub('.', function(c) return string.format('%02x', c:byte()) end))
 end

@@ -17,4 +17,5 @@ mod posture;
 mod schedule;
 mod secrets;
 mod storage;
+mod third_party;
 mod tls;
