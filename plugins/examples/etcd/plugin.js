@@ -110,6 +110,27 @@ function scratchMebibytes({ settings, server }) {
   return size > 0 ? Math.ceil(size * 1.5) + 64 : USUAL_MEBIBYTES;
 }
 
+function snapshot(wanted) {
+  return {
+    name: "snapshot",
+    extension: "db",
+    mediaType: "application/octet-stream",
+    // etcdctl writes to a file only; it renames it when the snapshot is whole.
+    process: etcdctl(wanted, "snapshot", "save", `${wanted.scratchDir}/etcd.snapshot`),
+    output: { tag: "file", val: "etcd.snapshot" },
+    completion: {
+      exitCodes: [0],
+      header: HEADER,
+      tail: null,
+      verifier: null,
+      stderrRequired: '"msg":"saved"',
+      // Four pages and the checksum, which `etcdutl snapshot restore` compares.
+      minimumBytes: 4 * 4096 + 32,
+    },
+    restoreCommand: RESTORE,
+  };
+}
+
 function plan(request) {
   const wanted = accepted(request);
   return {
@@ -124,26 +145,7 @@ function plan(request) {
         message: "etcd does not answer at this host and port within 30 seconds: look at spec.connection",
       },
     ],
-    parts: [
-      {
-        name: "snapshot",
-        extension: "db",
-        mediaType: "application/octet-stream",
-        // etcdctl writes to a file only; it renames it when the snapshot is whole.
-        process: etcdctl(wanted, "snapshot", "save", `${wanted.scratchDir}/etcd.snapshot`),
-        output: { tag: "file", val: "etcd.snapshot" },
-        completion: {
-          exitCodes: [0],
-          header: HEADER,
-          tail: null,
-          verifier: null,
-          stderrRequired: '"msg":"saved"',
-          // Four pages and the checksum, which `etcdutl snapshot restore` compares.
-          minimumBytes: 4 * 4096 + 32,
-        },
-        restoreCommand: RESTORE,
-      },
-    ],
+    parts: [{ tag: "one", val: snapshot(wanted) }],
     scratchMebibytes: scratchMebibytes(wanted),
   };
 }

@@ -13,7 +13,7 @@ const request = (connection = {}, rest = {}) => ({
   ...rest,
 });
 const argv = ({ argv }) => argv.map(({ pieces }) => pieces.map(({ val }) => val).join("")).join(" ");
-const dump = (request) => backup.plan(request).parts[0].process;
+const dump = (request) => backup.plan(request).parts[0].val.process;
 const login = { bindings: ["username", "password"] };
 
 test("credentials are in the environment only", () => {
