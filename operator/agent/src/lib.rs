@@ -3,6 +3,7 @@
 //! - [`install`] copies it into the volume from which the client container starts it;
 //! - [`mover`] holds the storage keys, moves the bytes and judges; it drives;
 //! - [`shim`] runs the plan's processes inside the stock database image; it does one thing at a time as asked;
+//! - [`order`] is what they are for: a backup, or a probe;
 //! - [`wire`] is what they say to each other over the Unix socket.
 //!
 //! Environment, clock, signals and command line are read in `main` only; everything here gets them as arguments.
@@ -10,6 +11,7 @@
 pub mod failure;
 pub mod install;
 pub mod mover;
+pub mod order;
 pub mod paths;
 pub mod shim;
 mod text;

@@ -8,13 +8,15 @@ use std::{
     env, fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    pin::Pin,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, bail};
-use dbbackup_agent::{failure::Failure, install, mover, paths::PodPaths, shim};
+use dbbackup_agent::{failure::Failure, install, mover, order::Order, paths::PodPaths, shim};
 use dbbackup_protocol::{
     pod,
+    probe::{ProbeOrder, ProbeReport},
     report::{Outcome, Reason, RunReport},
     work_order::WorkOrder,
 };
@@ -53,15 +55,56 @@ fn log_json() {
 
 /// Reports whatever happens, a defect included.
 fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
-    let report = catch_unwind(AssertUnwindSafe(|| move_bytes(paths))).unwrap_or_else(|_| {
-        let defect = Failure::new(Reason::Internal, "the mover panicked: its log says where");
-        mover::failure_report(defect, Timestamp::now())
-    });
+    match order() {
+        Ok(Order::Probe(order)) => run_probe(&order, paths),
+        Ok(Order::Backup(order)) => run_backup(Ok(&order), paths),
+        Err(failure) => run_backup(Err(failure), paths),
+    }
+}
+
+fn panicked() -> Failure {
+    Failure::new(Reason::Internal, "the mover panicked: its log says where")
+}
+
+fn run_probe(order: &ProbeOrder, paths: &PodPaths) -> anyhow::Result<ExitCode> {
+    let ask = || with_stop(async |stop| mover::probe::run(order, paths, stop).await);
+    let report = catch_unwind(AssertUnwindSafe(ask))
+        .unwrap_or_else(|_| Err(panicked()))
+        .unwrap_or_else(mover::probe::failure_report);
+    let ProbeReport { answers, failure, .. } = &report;
+    tracing::info!(answers = answers.len(), ?failure, "probe report");
+    leave(paths, &report.to_termination_message())?;
+    Ok(if failure.is_none() { ExitCode::SUCCESS } else { exit_code(pod::EXIT_RETRYABLE) })
+}
+
+/// The file that the kubelet reads.
+fn leave(paths: &PodPaths, message: &str) -> anyhow::Result<()> {
+    let log = &paths.termination_log;
+    fs::write(log, message).with_context(|| format!("could not write {}", log.display()))
+}
+
+/// Runs `work`, which is told when the pod is being terminated.
+fn with_stop<T>(work: impl AsyncFnOnce(Pin<Box<dyn Future<Output = ()>>>) -> T) -> Result<T, Failure> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| no_runtime(&error))?;
+    runtime.block_on(async {
+        let mut terminated = signal(SignalKind::terminate()).map_err(|error| no_runtime(&error))?;
+        let stop = async move {
+            terminated.recv().await;
+        };
+        Ok(work(Box::pin(stop)).await)
+    })
+}
+
+fn run_backup(order: Result<&WorkOrder, Failure>, paths: &PodPaths) -> anyhow::Result<ExitCode> {
+    let report = catch_unwind(AssertUnwindSafe(|| move_bytes(order, paths)))
+        .unwrap_or_else(|_| mover::failure_report(panicked(), Timestamp::now()));
     let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, .. } = &report;
     tracing::info!(?outcome, ?reason, detail = message, parts, bytes_read, bytes_stored, found, "run report");
-    let log = &paths.termination_log;
-    fs::write(log, report.to_termination_message())
-        .with_context(|| format!("could not write {}", log.display()))?;
+    leave(paths, &report.to_termination_message())?;
     Ok(match (outcome, reason) {
         (Outcome::Succeeded, _) => ExitCode::SUCCESS,
         (Outcome::Failed, Some(reason)) if !reason.retryable() => exit_code(pod::EXIT_PERMANENT),
@@ -69,29 +112,17 @@ fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn move_bytes(paths: &PodPaths) -> RunReport {
+fn move_bytes(order: Result<&WorkOrder, Failure>, paths: &PodPaths) -> RunReport {
     let run = || -> Result<RunReport, Failure> {
-        let order = work_order()?;
-        let attempt = attempt()?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| no_runtime(&error))?;
-        let mover = mover::Mover { order: &order, attempt: &attempt, paths, now: Timestamp::now };
-        runtime.block_on(async {
-            let mut terminated = signal(SignalKind::terminate()).map_err(|error| no_runtime(&error))?;
-            let stop = async {
-                terminated.recv().await;
-            };
-            Ok(mover.run(stop).await)
-        })
+        let (order, attempt) = (order?, attempt()?);
+        let mover = mover::Mover { order, attempt: &attempt, paths, now: Timestamp::now };
+        with_stop(async |stop| mover.run(stop).await)
     };
     run().unwrap_or_else(|failure| mover::failure_report(failure, Timestamp::now()))
 }
 
 fn run_shim(paths: &PodPaths) -> anyhow::Result<ExitCode> {
-    let order = work_order()?;
+    let order = order()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let mut terminated = signal(SignalKind::terminate())?;
@@ -109,11 +140,8 @@ fn run_shim(paths: &PodPaths) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn work_order() -> Result<WorkOrder, Failure> {
-    let invalid = |message: String| Failure::new(Reason::WorkOrderInvalid, message);
-    let json = env::var(pod::ENV_WORK_ORDER)
-        .map_err(|error| invalid(format!("the environment variable {}: {error}", pod::ENV_WORK_ORDER)))?;
-    WorkOrder::parse(&json).map_err(|error| invalid(error.to_string()))
+fn order() -> Result<Order, Failure> {
+    Order::read(|name| env::var(name).ok())
 }
 
 /// The first 8 characters of the pod's UID.

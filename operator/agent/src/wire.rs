@@ -16,11 +16,11 @@ pub const MAX_PAYLOAD: usize = 256 * 1024;
 /// Data is sent in pieces of at most this: a pipe holds 64 KiB.
 pub const DATA_BYTES: usize = 128 * 1024;
 
-/// What the mover asks for. Indices are places in the work order's plan.
+/// What the mover asks for. Indices are places in the plan of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Run a check; its standard output comes as data.
+    /// Run a check; its standard output comes as data, redacted.
     Check {
         /// Index of the check.
         index: usize,
@@ -36,6 +36,11 @@ pub enum Request {
         source: usize,
         /// The item, for a `per-item`.
         item: Option<String>,
+    },
+    /// Ask a query of a probe; its standard output comes as data, redacted.
+    Query {
+        /// Index of the query.
+        index: usize,
     },
     /// Nothing more: end. In the middle of a request: stop it and end.
     Finish,

@@ -12,6 +12,10 @@ pub const LAST_RUN_SUCCEEDED: &str = "LastRunSucceeded";
 /// `LastGoodKept` where its file holds a version by now that cannot be used.
 pub const PLUGIN_RESOLVED: &str = "PluginResolved";
 
+/// The server was asked, and answered. Its reason is that of the first problem that was found. Not there where the plugin
+/// asks nothing.
+pub const SERVER_PROBED: &str = "ServerProbed";
+
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {

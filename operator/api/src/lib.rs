@@ -21,6 +21,10 @@ pub const GROUP: &str = "db.example.io";
 pub const APP_LABEL: (&str, &str) = ("app", "db-backup-operator");
 /// Label with the name of the `DatabaseBackup`.
 pub const NAME_LABEL: &str = "databasebackup.db.example.io/name";
+/// Label of a Job, and of its pods, that makes no backup: its value says what it is for. Only [`PROBE`] so far.
+pub const PURPOSE_LABEL: &str = "databasebackup.db.example.io/purpose";
+/// Value of [`PURPOSE_LABEL`]: it asks the server.
+pub const PROBE: &str = "probe";
 /// Annotation of a Job with its slot, RFC 3339.
 pub const SLOT_ANNOTATION: &str = "databasebackup.db.example.io/slot";
 /// Annotation of a Job with what started it: `schedule` or `manual`.

@@ -1,5 +1,7 @@
 //! `status` of a `DatabaseBackup`: what happened, why, and what to do.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -51,7 +53,10 @@ pub struct DatabaseBackupStatus {
     /// The plugin that plans for this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginIdentity>,
-    /// `Ready`, `Scheduled`, `LastRunSucceeded`, `PluginResolved`.
+    /// What a probe found out about the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerStatus>,
+    /// `Ready`, `Scheduled`, `LastRunSucceeded`, `PluginResolved`, `ServerProbed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -96,6 +101,48 @@ pub struct PluginIdentity {
     pub version: String,
     /// `sha256:` and the hex digest of its bytes.
     pub digest: String,
+}
+
+/// What a probe found out about the server: a small pod that asks it before the first run and once a day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStatus {
+    /// As the server prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// About the size of what would be backed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_mebibytes: Option<i64>,
+    /// What else the plugin wants to know for its plans.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// What should be mended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ServerProblem>,
+    /// When the last probe ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<Time>,
+    /// When the next one is due. It waits while a run is active and while `spec.suspend` is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_probe: Option<Time>,
+    /// How many probes in a row found a problem that blocks backups, or could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<i64>,
+    /// Hash of what is asked: type, connection, settings and image. When it changes, nothing is known any more.
+    pub inputs: String,
+}
+
+/// Something that a probe found wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerProblem {
+    /// Stable word, for example `PasswordRejected`.
+    pub reason: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// Backups cannot succeed like this: `Ready` is false. Runs start all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocking: bool,
 }
 
 /// How a slot or a manual run ended.

@@ -71,8 +71,8 @@ pub struct StorageDestination {
     #[schemars(length(min = 1, max = 253))]
     pub pvc_name: Option<String>,
     /// Name of a Secret in the same namespace with the store's keys: for s3 `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY` and optionally `AWS_SESSION_TOKEN`. Unset: requests are not signed; the node's own
-    /// identity is never used.
+    /// `AWS_SECRET_ACCESS_KEY` and optionally `AWS_SESSION_TOKEN`. Unset: requests are not signed, which most stores
+    /// refuse; the node's own identity is never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,

@@ -4,7 +4,7 @@ use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
     decide::{Decision, NewJob, OldJob},
     observed::RefusedCreate,
-    planning::{Planned, Planning},
+    planning::{Planned, Planning, Probing, Refused},
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
@@ -31,38 +31,59 @@ pub(crate) async fn create(
     planning: &Planning,
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
+    // `decide` creates nothing without a plan.
+    let Planning::Planned(planned) = planning else { return Ok(Ok(())) };
     for new in &decision.create {
-        // `decide` creates nothing without a plan.
-        let Planning::Planned(planned) = planning else { continue };
-        if let Err(refused) = create_one(object, new, planned, context).await? {
+        if let Err(refused) = create_run(object, new, planned, context).await? {
             return Ok(Err(refused));
         }
     }
-    Ok(Ok(()))
+    match (&decision.probe, &planned.probing) {
+        (Some(name), Probing::Planned(probe)) => {
+            let job = context.planner.render_probe(object, name, &planned.plugin, probe);
+            let created = create_one(object, name, job, context).await?;
+            if created.is_ok() {
+                info!(job = name, plugin = planned.plugin.id, "probe created");
+            }
+            Ok(created)
+        }
+        (None, _) | (Some(_), Probing::Nothing | Probing::Refused(..)) => Ok(Ok(())),
+    }
 }
 
-async fn create_one(
+async fn create_run(
     object: &DatabaseBackup,
     new: &NewJob,
     planned: &Planned,
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
-    let job = match context.planner.render(object, new, planned) {
+    let job = context.planner.render(object, new, planned);
+    let created = create_one(object, &new.name, job, context).await?;
+    if created.is_ok() {
+        info!(job = new.name, slot = %new.slot, plugin = planned.plugin.id, digest = planned.plugin.digest, "Job created");
+    }
+    Ok(created)
+}
+
+async fn create_one(
+    object: &DatabaseBackup,
+    name: &str,
+    rendered: Result<Job, Refused>,
+    context: &Context,
+) -> Result<Result<(), RefusedCreate>, Error> {
+    let job = match rendered {
         Ok(job) => job,
-        Err(why) => return Ok(Err(refused(new, why.reason, why.message, false))),
+        Err(why) => return Ok(Err(refused(name, why.reason, why.message, false))),
     };
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     match jobs.create(&parameters, &job).await {
-        Ok(_) => {
-            info!(job = new.name, slot = %new.slot, plugin = planned.plugin.id, digest = planned.plugin.digest, "Job created");
-            Ok(Ok(()))
-        }
+        Ok(_) => Ok(Ok(())),
         Err(kube::Error::Api(status)) if status.code == 409 && status.is_already_exists() => {
-            adopt(&jobs, object, new).await
+            adopt(&jobs, object, name).await
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 413 | 422) => {
-            Ok(Err(refused(new, classify(status.code, &status.message), status.message.clone(), false)))
+            Ok(Err(refused(name, classify(status.code, &status.message), status.message.clone(), false)))
         }
         Err(error) => Err(Error::on("create the Job")(error)),
     }
@@ -72,12 +93,12 @@ async fn create_one(
 async fn adopt(
     jobs: &Api<Job>,
     object: &DatabaseBackup,
-    new: &NewJob,
+    name: &str,
 ) -> Result<Result<(), RefusedCreate>, Error> {
-    let Some(job) = jobs.get_opt(&new.name).await.map_err(Error::on("get the Job that has the name"))? else {
+    let Some(job) = jobs.get_opt(name).await.map_err(Error::on("get the Job that has the name"))? else {
         // Gone in between: the next pass tries again.
-        let message = format!("a Job {} was in the way and is going away", new.name);
-        return Ok(Err(refused(new, "NameConflict", message, false)));
+        let message = format!("a Job {name} was in the way and is going away");
+        return Ok(Err(refused(name, "NameConflict", message, false)));
     };
     let uid = object.uid();
     let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
@@ -85,16 +106,15 @@ async fn adopt(
         return Ok(Ok(()));
     }
     let message = format!(
-        "a Job named {} exists that this DatabaseBackup does not control, so the run was skipped: delete that Job, or \
-         find out who creates it",
-        new.name
+        "a Job named {name} exists that this DatabaseBackup does not control, so the run was skipped: delete that Job, \
+         or find out who creates it"
     );
-    Ok(Err(refused(new, "NameConflict", message, true)))
+    Ok(Err(refused(name, "NameConflict", message, true)))
 }
 
-fn refused(new: &NewJob, reason: impl Into<String>, message: String, permanent: bool) -> RefusedCreate {
+fn refused(name: &str, reason: impl Into<String>, message: String, permanent: bool) -> RefusedCreate {
     let retry_at = Context::now() + RETRY_REFUSED;
-    RefusedCreate { job: new.name.clone(), reason: reason.into(), message, permanent, retry_at }
+    RefusedCreate { job: name.to_owned(), reason: reason.into(), message, permanent, retry_at }
 }
 
 /// The API server's own words decide which reason the user sees; an unknown one is a plain rejection.
@@ -118,13 +138,13 @@ pub(crate) async fn delete(
     context: &Context,
 ) -> Result<(), Error> {
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    for OldJob { name, uid } in &decision.delete {
+    for OldJob { name, uid, slot } in &decision.delete {
         let parameters = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
             ..DeleteParams::foreground()
         };
         match jobs.delete(name, &parameters).await {
-            Ok(_) => info!(job = name, "Job deleted"),
+            Ok(_) => info!(job = name, slot = slot.map(display), "Job deleted"),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
             Err(error) => return Err(Error::on("delete an old Job")(error)),
         }

@@ -13,6 +13,7 @@ mod planner;
 mod plugins;
 mod reconcile;
 mod report;
+mod understand;
 mod watch;
 
 use std::{process::ExitCode, sync::Arc};
@@ -20,6 +21,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use clap::Parser;
 use dbbackup_plugin_host::compile_worker;
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 use crate::{config::Config, install::InstallPlugins, metrics::Metrics, planner::Planner, plugins::Plugins};
@@ -42,21 +44,33 @@ const COMPILE: &str = "compile-plugin";
 
 fn main() -> anyhow::Result<ExitCode> {
     match Command::parse() {
-        Command::Run(config) => serve(&config)?,
+        Command::Run(config) => {
+            begin_log(&config.log)?;
+            if let Err(error) = serve(&config) {
+                error!(error = format!("{error:#}"), "ended");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::InstallPlugins(install) => install.run()?,
         Command::CompilePlugin => return Ok(compile_worker()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(config: &Config) -> anyhow::Result<()> {
+/// From here on every line that the process writes is one JSON object, those of a panic too.
+fn begin_log(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_env_filter(EnvFilter::try_new(&config.log).context("--log is no valid filter")?)
+        .with_env_filter(EnvFilter::try_new(filter).context("--log is no valid filter")?)
         .init();
+    std::panic::set_hook(Box::new(|panic| error!(%panic, "panic")));
+    Ok(())
+}
+
+fn serve(config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

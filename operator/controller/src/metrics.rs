@@ -11,7 +11,7 @@ use crate::calls::CallMetrics;
 /// How a pass over one object ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct PassLabels {
-    /// `rest`, `applied` or `failed`.
+    /// `rest`, `applied`, `malformed` or `failed`.
     outcome: &'static str,
 }
 

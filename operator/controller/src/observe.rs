@@ -3,22 +3,24 @@
 //! A pass decides on the caches first. Only when something is to be done it looks again, live, and decides anew: at
 //! rest no request is made, and nothing is ever done because of a stale view.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{DatabaseBackup, NAME_LABEL};
-use dbbackup_core::observed::{Observed, ObservedJob, RefusedCreate};
+use dbbackup_core::observed::{Observed, ObservedJob, ObservedProbe, RefusedCreate};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
 
 use crate::{context::Context, planner::Answer, reconcile::Error};
 
 /// An object and its Jobs, fetched.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// The object.
     pub object: DatabaseBackup,
     /// Its Jobs and their pods.
     pub jobs: Vec<ObservedJob>,
+    /// Those of its Jobs that only ask the server.
+    pub probes: Vec<ObservedProbe>,
 }
 
 impl Seen {
@@ -32,18 +34,27 @@ impl Seen {
         Observed {
             object: &self.object,
             jobs: self.jobs.clone(),
+            probes: self.probes.clone(),
             planning,
             plugin_news: news.clone(),
             refused_create,
+        }
+    }
+
+    fn read(object: DatabaseBackup, jobs: &[impl Borrow<Job>], pods: &[impl Borrow<Pod>]) -> Self {
+        let (probes, jobs): (Vec<&Job>, Vec<&Job>) =
+            jobs.iter().map(Borrow::borrow).partition(|job: &&Job| ObservedProbe::is_one(job));
+        Self {
+            object,
+            jobs: jobs.into_iter().map(|job| ObservedJob::read(job, pods)).collect(),
+            probes: probes.into_iter().map(|job| ObservedProbe::read(job, pods)).collect(),
         }
     }
 }
 
 /// From the caches.
 pub(crate) fn cached(object: &DatabaseBackup, context: &Context) -> Seen {
-    let pods = labelled(&context.pods, object);
-    let jobs = labelled(&context.jobs, object).iter().map(|job| ObservedJob::read(job, &pods)).collect();
-    Seen { object: object.clone(), jobs }
+    Seen::read(object.clone(), &labelled(&context.jobs, object), &labelled(&context.pods, object))
 }
 
 fn labelled<K>(store: &Store<K>, object: &DatabaseBackup) -> Vec<Arc<K>>
@@ -75,6 +86,5 @@ pub(crate) async fn live(object: &DatabaseBackup, context: &Context) -> Result<O
     let jobs = jobs.list(&selector).await.map_err(Error::on("list its Jobs"))?;
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let pods = pods.list(&selector).await.map_err(Error::on("list its pods"))?.items;
-    let jobs = jobs.items.iter().map(|job| ObservedJob::read(job, &pods)).collect();
-    Ok(Some(Seen { object: fresh, jobs }))
+    Ok(Some(Seen::read(fresh, &jobs.items, &pods)))
 }

@@ -12,10 +12,11 @@ use dbbackup_api::{DatabaseBackup, backup::PluginPin};
 use dbbackup_core::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
-    planning::{Administration, Planned, Planning, PluginNews, Refused, plan},
-    render::{RenderConfig, RenderInput, render},
+    planning::{Administration, Planned, PlannedProbe, Planning, PluginNews, Refused, plan},
+    render::{ProbeInput, RenderConfig, RenderInput, render, render_probe},
 };
-use dbbackup_plugin_host::{Chosen, NotChosen, Pin, Registry, Wish};
+use dbbackup_plugin_host::{Chosen, NotChosen, Pin, Plugin, Registry, Wish};
+use dbbackup_protocol::work_order::PluginRef;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use tokio::sync::Semaphore;
@@ -150,6 +151,25 @@ impl Planner {
     /// What a plugin says of an object.
     pub(crate) fn ask(&self, object: &DatabaseBackup, chosen: Chosen<'_>) -> Planning {
         plan(object, chosen.plugin, chosen.fallback, &self.administration)
+    }
+
+    /// The plugin of this digest if it is loaded, or else the one that serves the object now.
+    pub(crate) fn plugin(&self, object: &DatabaseBackup, digest: Option<&str>) -> Option<Plugin> {
+        let registry = &self.generation().registry;
+        let planned = registry.plugins().iter().find(|plugin| Some(plugin.digest()) == digest);
+        planned.cloned().or_else(|| self.choose(object, registry).ok().map(|chosen| chosen.plugin.clone()))
+    }
+
+    /// The Job of a probe, or why there is none.
+    pub(crate) fn render_probe(
+        &self,
+        object: &DatabaseBackup,
+        name: &str,
+        plugin: &PluginRef,
+        planned: &PlannedProbe,
+    ) -> Result<Job, Refused> {
+        render_probe(&ProbeInput { object, name, plugin, planned, config: &self.administration.render })
+            .map_err(|error| Refused::by_issues(plugin, false, &error.issues()))
     }
 
     /// The Job of a run, or why there is none.

@@ -2,6 +2,9 @@
 //! which the old one does not fail; otherwise the last good one stays. Runs under way hold frozen work orders and notice
 //! nothing.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
@@ -251,19 +254,4 @@ fn digests(file: &Path) -> anyhow::Result<Vec<String>> {
     let text = fs::read_to_string(file).with_context(|| format!("--plugin-allow-file {}", file.display()))?;
     let words = text.lines().filter_map(|line| line.split_whitespace().next());
     Ok(words.filter(|word| !word.starts_with('#')).map(str::to_owned).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_may_have_comments() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "# ours\nsha256:1  redis.wasm\n\n  sha256:2\n").unwrap();
-        assert_eq!(digests(file.path()).unwrap(), ["sha256:1", "sha256:2"]);
-        assert!(
-            digests(Path::new("/nowhere")).unwrap_err().to_string().contains("--plugin-allow-file /nowhere")
-        );
-    }
 }

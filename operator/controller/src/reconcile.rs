@@ -12,7 +12,7 @@ use kube::{
 };
 use tracing::{Instrument, info_span, warn};
 
-use crate::{act, context::Context, malformed, observe, report};
+use crate::{act, context::Context, malformed, observe, report, understand::understand};
 
 /// How long to wait for the plugins that are loaded when the operator starts.
 pub(crate) const LOADING: Duration = Duration::from_millis(200);
@@ -42,7 +42,7 @@ impl Error {
 pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
     let span = info_span!("reconcile", namespace = watched.namespace(), object = watched.name_any());
     let outcome = match &watched.0 {
-        Ok(object) => pass(object, &context).instrument(span).await,
+        Ok(object) => Box::pin(pass(object, &context)).instrument(span).await,
         Err(invalid) => refuse(&watched, invalid, &context).instrument(span).await,
     };
     if outcome.is_ok() {
@@ -62,7 +62,7 @@ async fn refuse(
 }
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
-    let seen = observe::cached(object, context);
+    let seen = understand(observe::cached(object, context), &context.planner).await;
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(LOADING)) };
     let decision = decide(&seen.with(&answer, None), Context::now());
     if is_rest(object, &decision) {
@@ -71,6 +71,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     }
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
+    let seen = understand(seen, &context.planner).await;
     let Some(answer) = context.planner.plan(&seen.object).await else { return Ok(Action::requeue(LOADING)) };
     let now = Context::now();
     let mut decision = decide(&seen.with(&answer, None), now);
@@ -85,7 +86,10 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
 }
 
 fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
-    decision.create.is_empty() && decision.delete.is_empty() && !report::differs(object, decision)
+    decision.create.is_empty()
+        && decision.probe.is_none()
+        && decision.delete.is_empty()
+        && !report::differs(object, decision)
 }
 
 /// Until `wake_at`, from now on by the wall clock.

@@ -11,7 +11,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{field::display, info, warn};
 
 use crate::{act::FIELD_MANAGER, context::Context, reconcile::Error};
 
@@ -67,7 +67,8 @@ where
 /// Publishes what changed. An event that cannot be written is logged and lost: status has the same facts.
 pub(crate) async fn events(object: &DatabaseBackup, decision: &Decision, context: &Context) {
     for event in &decision.events {
-        info!(reason = event.reason, warning = event.warning, note = event.message, "told");
+        let (slot, job) = (event.slot.map(display), event.job.as_deref());
+        info!(reason = event.reason, warning = event.warning, note = event.message, slot, job, "told");
         context.metrics.told(&event.reason);
         publish(object, event, context).await;
     }

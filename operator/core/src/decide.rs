@@ -1,9 +1,10 @@
 //! From what is to what shall be: pure and total. All policy of runs lives here and in the files below.
 //!
 //! The order is the order of the steps: settle what ran ([`runs`]), account the schedule ([`slots`]), choose what
-//! starts ([`start`]), clean up ([`history`]), say it ([`report`]).
+//! starts ([`start`]), ask the server ([`probe`]), clean up ([`history`]), say it ([`report`]).
 
 mod history;
+mod probe;
 mod report;
 mod runs;
 mod slots;
@@ -29,6 +30,8 @@ const SLOT_MARGIN: SignedDuration = SignedDuration::from_millis(100);
 pub struct Decision {
     /// Jobs to create.
     pub create: Vec<NewJob>,
+    /// Name of the Job of a probe to create, after the others.
+    pub probe: Option<String>,
     /// The whole status. None: write none (the object is being deleted).
     pub status: Option<DatabaseBackupStatus>,
     /// Jobs to delete, once the status is written.
@@ -59,11 +62,13 @@ pub struct OldJob {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// Its slot, for the log.
+    pub slot: Option<Timestamp>,
 }
 
 impl OldJob {
     fn of(job: &ObservedJob) -> Self {
-        Self { name: job.name.clone(), uid: job.uid.clone() }
+        Self { name: job.name.clone(), uid: job.uid.clone(), slot: job.slot }
     }
 }
 
@@ -76,6 +81,10 @@ pub struct Event {
     pub reason: String,
     /// A sentence.
     pub message: String,
+    /// Slot of the run that it is about, if it is about one.
+    pub slot: Option<Timestamp>,
+    /// Job of that run, if it has one.
+    pub job: Option<String>,
 }
 
 /// Decides. Equal arguments give equal decisions. `now` is cut to whole seconds, the precision of the API.
@@ -85,6 +94,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
         // Its Jobs go with it, by owner reference; what is in storage stays.
         return Decision {
             create: vec![],
+            probe: None,
             status: None,
             delete: vec![],
             events: vec![],
@@ -95,6 +105,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
     runs::settle(&mut draft);
     let schedule = slots::account(&mut draft);
     start::choose(&mut draft, &schedule);
+    probe::ask(&mut draft);
     history::clean(&mut draft);
     report::conclude(draft, &schedule)
 }
@@ -110,6 +121,7 @@ struct Draft<'a> {
     old: DatabaseBackupStatus,
     status: DatabaseBackupStatus,
     create: Vec<NewJob>,
+    probe: Option<String>,
     delete: Vec<OldJob>,
     /// What waits and why, for the condition `Scheduled`.
     waiting: Option<String>,
@@ -135,6 +147,7 @@ impl<'a> Draft<'a> {
             status: old.clone(),
             old,
             create: vec![],
+            probe: None,
             delete: vec![],
             waiting: None,
             blocked: None,

@@ -1,11 +1,13 @@
 //! Policy without I/O: pure, total functions of what was observed. No clock, no randomness, no environment.
 
 pub mod decide;
+pub mod diagnosis;
 pub mod imagepolicy;
 pub mod names;
 pub mod observed;
 pub mod planning;
 pub mod police;
+pub mod probing;
 pub mod render;
 pub mod request;
 mod secrets;

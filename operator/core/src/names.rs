@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use dbbackup_protocol::layout;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 /// Longest `metadata.name` of a `DatabaseBackup`, by CEL in its definition.
@@ -24,6 +24,17 @@ pub fn job_name(name: &str, uid: &str, slot: Timestamp) -> String {
 /// Name of the Job of a run that a user asked for: `<name>-<uid hash 8>-m<token hash 8>`; one for each token.
 pub fn manual_job_name(name: &str, uid: &str, token: &str) -> String {
     format!("{}-{}-{}", cut(name), uid_hash8(uid), manual_discriminator(uid, token))
+}
+
+/// Name of the Job of a probe: `<name>-<uid hash 8>-p<hash 8>`; one for what is asked and the instant at which it is due.
+pub fn probe_job_name(name: &str, uid: &str, inputs: &str, due: Timestamp) -> String {
+    format!("{}-{}-p{}", cut(name), uid_hash8(uid), hex8(&[uid, inputs, &due.as_second().to_string()]))
+}
+
+/// A number below `limit` that is always the same for an object, so that not all of them do something at once.
+pub fn spread(uid: &str, limit: SignedDuration) -> SignedDuration {
+    let hash = i64::from_str_radix(&uid_hash8(uid), 16).unwrap_or_default();
+    SignedDuration::from_secs(hash.checked_rem(limit.as_secs()).unwrap_or_default())
 }
 
 /// Last folder of a slot's run in storage, see [`layout::run_id`].
@@ -86,7 +97,8 @@ mod tests {
             assert!(job.len() <= MAX_JOB_NAME, "{job} {}", job.len());
         }
         let manual = manual_job_name(&name, UID, &"token\n".repeat(1000));
-        assert!(manual.len() <= MAX_JOB_NAME, "{manual}");
+        let probe = probe_job_name(&name, UID, &"i".repeat(64), at("9999-12-30T00:00:00Z"));
+        assert!(manual.len() <= MAX_JOB_NAME && probe.len() <= MAX_JOB_NAME, "{manual} {probe}");
         // What CEL refuses is cut, not passed on.
         assert_eq!(job_name(&"a".repeat(90), UID, at("2026-11-24T02:30:00Z")).len(), 58);
     }
@@ -111,6 +123,10 @@ mod tests {
             manual_job_name("a", UID, ""),
             manual_job_name("a", UID, "1"),
             manual_job_name("a", "other", "1"),
+            probe_job_name("a", UID, "1", slot),
+            probe_job_name("a", UID, "2", slot),
+            probe_job_name("a", "other", "1", slot),
+            probe_job_name("a", UID, "1", at("2026-11-24T02:30:01Z")),
         ];
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
         let ids = [

@@ -2,6 +2,8 @@
 //! module only reads what was fetched. Job status and pod status are hostile input: whatever is odd is less proof
 //! of success, never more.
 
+mod probe;
+
 use std::borrow::Borrow;
 
 use dbbackup_api::{
@@ -9,14 +11,17 @@ use dbbackup_api::{
     status::PluginIdentity,
 };
 use dbbackup_protocol::{
+    optional::Diagnosis,
     pod::MOVER,
     report::{ReportError, RunReport},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition},
-    core::v1::{ContainerStatus, Pod},
+    core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
 };
+
+pub use probe::{ObservedProbe, ProbeState};
 
 use crate::planning::{Planning, PluginNews};
 
@@ -25,8 +30,10 @@ use crate::planning::{Planning, PluginNews};
 pub struct Observed<'a> {
     /// The object as the API server has it.
     pub object: &'a DatabaseBackup,
-    /// All Jobs of its namespace that carry its name label, ours or not.
+    /// All Jobs of its namespace that carry its name label, ours or not, but for probes.
     pub jobs: Vec<ObservedJob>,
+    /// The probes among them.
+    pub probes: Vec<ObservedProbe>,
     /// What the plugins say of the object as it is now.
     pub planning: &'a Planning,
     /// What there is to tell of the plugin itself.
@@ -105,6 +112,8 @@ pub struct PodFate {
     pub created_at: Timestamp,
     /// The mover's termination message; none while it has not ended.
     pub report: Option<Result<RunReport, ReportError>>,
+    /// What the plugin says of a report of failure. Who observes asks, see [`crate::diagnosis`].
+    pub diagnosis: Option<Diagnosis>,
     /// What Kubernetes says is wrong with it.
     pub trouble: Option<Trouble>,
     /// By when it should have ended, if it is being deleted: its report goes with it, perhaps before the Job's verdict
@@ -209,17 +218,10 @@ impl JobState {
 
 impl PodFate {
     fn read(pod: &Pod) -> Self {
-        let status = pod.status.as_ref();
-        let containers = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-        let terminated = containers
-            .iter()
-            .find(|container| container.name == MOVER)
-            .and_then(|mover| mover.state.as_ref())
-            .and_then(|state| state.terminated.as_ref());
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             created_at: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            report: terminated.map(|ended| {
+            report: mover_end(pod).map(|ended| {
                 let report = RunReport::parse(ended.message.as_deref().unwrap_or_default());
                 // A success that the exit code contradicts is none.
                 report.and_then(|report| match report.reason {
@@ -229,10 +231,18 @@ impl PodFate {
                     _ => Ok(report),
                 })
             }),
+            diagnosis: None,
             trouble: trouble(pod),
             deleting_since: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         }
     }
+}
+
+/// How the mover ended, if it did.
+fn mover_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    let containers = pod.status.as_ref()?.container_statuses.as_deref().unwrap_or_default();
+    let mover = containers.iter().find(|container| container.name == MOVER)?;
+    mover.state.as_ref()?.terminated.as_ref()
 }
 
 fn trouble(pod: &Pod) -> Option<Trouble> {

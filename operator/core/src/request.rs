@@ -8,7 +8,7 @@ use dbbackup_api::{
     backup::{self, Credentials, DatabaseTls},
 };
 use dbbackup_protocol::{
-    contract::{Connection, Description, Issue, Request, Tls, TlsMode},
+    contract::{Connection, Description, Issue, Request, Server, Tls, TlsMode},
     pod::{CONFIG_DIR, DATABASE_CA, DATABASE_CERTIFICATE, DATABASE_KEY, SCRATCH_DIR},
     work_order::BoundSecret,
 };
@@ -27,7 +27,7 @@ pub struct Prepared {
     pub bindings: Vec<BoundSecret>,
 }
 
-/// Builds the request for one object. `settings` is `spec.settings` after validation: JSON text with the schema's
+/// Builds the request for one object. `server` is what a probe found. `settings` is `spec.settings` after validation: JSON text with the schema's
 /// defaults filled in. Equal input gives an equal request.
 ///
 /// Supplied is every binding that the plugin requires (under the key of its own name where the user maps none)
@@ -39,6 +39,7 @@ pub fn prepare(
     (namespace, name): (&str, &str),
     spec: &DatabaseBackupSpec,
     description: &Description,
+    server: Option<Server>,
     settings: String,
 ) -> Result<Prepared, Vec<Issue>> {
     let credentials = spec.connection.as_ref().and_then(|connection| connection.credentials.as_ref());
@@ -52,7 +53,7 @@ pub fn prepare(
         database_type: spec.database_type.clone(),
         connection: spec.connection.as_ref().map(|wanted| connection(wanted, description.default_port)),
         bindings: bindings.iter().map(|bound| bound.name.clone()).collect(),
-        server: None,
+        server,
         settings,
         config_dir: CONFIG_DIR.into(),
         scratch_dir: SCRATCH_DIR.into(),
@@ -183,7 +184,7 @@ mod tests {
         });
         spec["connection"] = connection;
         let spec = serde_json::from_value(spec).unwrap();
-        prepare(("shop", "orders"), &spec, &description(), "{}".into())
+        prepare(("shop", "orders"), &spec, &description(), None, "{}".into())
     }
 
     fn keys(prepared: &Prepared) -> Vec<(&str, &str)> {
@@ -235,7 +236,7 @@ mod tests {
             "schedule": "@daily", "databaseType": "x", "storageDestination": {"type": "pvc", "pvcName": "b"}
         }))
         .unwrap();
-        let prepared = prepare(("shop", "orders"), &spec, &description, "{}".into()).unwrap();
+        let prepared = prepare(("shop", "orders"), &spec, &description, None, "{}".into()).unwrap();
         assert_eq!((prepared.request.connection, prepared.bindings), (None, vec![]));
     }
 

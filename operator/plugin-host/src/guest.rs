@@ -23,7 +23,7 @@ pub(crate) struct Guest {
     /// The end of standard output and error together.
     printed: Vec<u8>,
     max_printed: usize,
-    /// Nanoseconds that the guest has slept, and one: the only clock it sees. Go's runtime does not start where the time is 0.
+    /// Nanoseconds that the guest has slept: the only clock it sees.
     pub(crate) slept: u64,
     /// State of the random numbers.
     seed: u64,
@@ -38,7 +38,7 @@ impl Guest {
             panic: String::new(),
             printed: Vec::new(),
             max_printed: limits.log_bytes,
-            slept: 1,
+            slept: 0,
             seed: 0,
         }
     }

@@ -167,9 +167,25 @@ impl PlanSource for Plugin {
     }
 
     fn plan(&self, request: &Request) -> Result<Result<BackupPlan, Vec<Issue>>, Fault> {
-        self.plan(request)
-            .map_err(|error| Fault { reason: error.reason().to_owned(), message: error.to_string() })
+        self.plan(request).map_err(fault)
     }
+
+    fn probe_plan(&self, request: &Request) -> Result<Option<Result<ProbePlan, Vec<Issue>>>, Fault> {
+        self.probe_plan(request).transpose().map_err(fault)
+    }
+
+    fn probe_read(&self, request: &Request, answers: &[Answer]) -> Result<Option<Findings>, Fault> {
+        self.probe_read(request, answers).transpose().map_err(fault)
+    }
+
+    fn explain(&self, failure: &Failure) -> Result<Option<Diagnosis>, Fault> {
+        self.explain(failure).map_err(fault)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn fault(error: CallError) -> Fault {
+    Fault { reason: error.reason().to_owned(), message: error.to_string() }
 }
 
 /// Some guest languages turn any crash into an empty list.

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{plan::BackupPlan, work_order::PluginRef};
+use crate::{
+    optional::{Answer, Diagnosis, Failure, Findings, ProbePlan},
+    plan::BackupPlan,
+    work_order::PluginRef,
+};
 
 /// An open key and value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,4 +181,28 @@ pub trait PlanSource {
     /// # Errors
     /// It gave no usable answer.
     fn plan(&self, request: &Request) -> Result<Result<BackupPlan, Vec<Issue>>, Fault>;
+
+    /// What to ask the server, or the plugin's reasons (at least one) for not asking. None: it has no probe.
+    ///
+    /// # Errors
+    /// It gave no usable answer.
+    fn probe_plan(&self, _request: &Request) -> Result<Option<Result<ProbePlan, Vec<Issue>>>, Fault> {
+        Ok(None)
+    }
+
+    /// What the answers of a probe mean. None: it has no probe.
+    ///
+    /// # Errors
+    /// It gave no usable answer.
+    fn probe_read(&self, _request: &Request, _answers: &[Answer]) -> Result<Option<Findings>, Fault> {
+        Ok(None)
+    }
+
+    /// What a failure means. None: it has nothing better to say.
+    ///
+    /// # Errors
+    /// It gave no usable answer.
+    fn explain(&self, _failure: &Failure) -> Result<Option<Diagnosis>, Fault> {
+        Ok(None)
+    }
 }

@@ -3,6 +3,7 @@
 //! - [`contract`], [`plan`] and [`optional`] are the plugin contract (`wit/`) as plain Rust, for everybody who is not a
 //!   WebAssembly host;
 //! - [`work_order`] is what the operator freezes into a Job, [`pod`] where things are in its pod;
+//! - [`probe`] is the order and the report of a pod that only asks the server;
 //! - [`report`] is what comes back, [`manifest`] what stays in storage, [`layout`] where it stays.
 
 pub mod contract;
@@ -11,5 +12,6 @@ pub mod manifest;
 pub mod optional;
 pub mod plan;
 pub mod pod;
+pub mod probe;
 pub mod report;
 pub mod work_order;

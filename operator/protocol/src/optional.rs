@@ -34,7 +34,7 @@ pub struct Answer {
     /// None: it died of a signal or could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// As it is.
+    /// Its beginning, redacted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stdout: String,
     /// Its end, redacted.

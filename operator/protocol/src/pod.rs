@@ -44,6 +44,8 @@ pub const BACKUPS_DIR: &str = "/backups";
 
 /// Environment variable with the work order, in both containers.
 pub const ENV_WORK_ORDER: &str = "WORK_ORDER";
+/// Environment variable with the order of a probe, in both containers, instead of [`ENV_WORK_ORDER`].
+pub const ENV_PROBE_ORDER: &str = "PROBE_ORDER";
 /// Environment variable with the pod's UID (downward API), in the mover: parts of different attempts never
 /// share a key.
 pub const ENV_POD_UID: &str = "POD_UID";

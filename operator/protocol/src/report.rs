@@ -97,6 +97,49 @@ impl Reason {
     }
 }
 
+/// What a process of the plan was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A check before the dump.
+    Check,
+    /// It lists the items of a `per-item`.
+    List,
+    /// The dump of a part.
+    Dump,
+    /// The verifier of a part.
+    Verify,
+}
+
+impl Phase {
+    /// As the contract has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::List => "list",
+            Self::Dump => "dump",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+/// The process that failed a run, for the plugin that may know what its end means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedProcess {
+    /// What it was for.
+    pub phase: Phase,
+    /// Name of the part that it dumped or verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// Its exit code. It may be one of success, where what it wrote was not whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The signal it died of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+}
+
 /// The commit point of a success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,6 +170,9 @@ pub struct RunReport {
     /// End of the failing process's standard error, redacted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr_tail: String,
+    /// The process that failed, where one did and no check of the plan has its own words for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<FailedProcess>,
     /// Finished parts.
     pub parts: u32,
     /// Plain bytes read from the dump processes.
@@ -209,7 +255,7 @@ impl RunReport {
 }
 
 /// Drops at least `drop` bytes (and never none) from the beginning, at a character boundary.
-fn keep_end(text: &str, drop: usize) -> String {
+pub(crate) fn keep_end(text: &str, drop: usize) -> String {
     let from = drop.max(1);
     text.char_indices()
         .find(|(at, _)| *at >= from)
@@ -219,7 +265,7 @@ fn keep_end(text: &str, drop: usize) -> String {
 }
 
 /// Keeps at most `keep` bytes from the beginning, at a character boundary.
-fn keep_start(text: &str, keep: usize) -> String {
+pub(crate) fn keep_start(text: &str, keep: usize) -> String {
     let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= keep).last();
     end.and_then(|end| text.get(..end)).unwrap_or_default().to_owned()
 }
@@ -236,6 +282,7 @@ mod tests {
             plugin_reason: None,
             message: "pg_dump exited with 1".into(),
             stderr_tail: String::new(),
+            process: None,
             parts: 0,
             bytes_read: 0,
             bytes_stored: 0,
@@ -250,10 +297,18 @@ mod tests {
     fn a_long_report_keeps_the_end_of_stderr_and_fits() {
         let mut report = failed();
         report.stderr_tail = format!("{}the end", "ä\n\"".repeat(4000));
+        let process = FailedProcess {
+            phase: Phase::Dump,
+            part: Some("p".repeat(40)),
+            exit_code: Some(i32::MIN),
+            signal: Some(i32::MIN),
+        };
+        report.process = Some(process.clone());
         let message = report.to_termination_message();
         assert!(message.len() <= MAX_BYTES, "{}", message.len());
         let back = RunReport::parse(&message).unwrap();
         assert!(back.stderr_tail.ends_with("the end") && back.stderr_tail.len() > 500);
+        assert_eq!(back.process, Some(process));
         report.message = "m".repeat(9000);
         assert!(report.to_termination_message().len() <= MAX_BYTES);
         assert!(RunReport::parse(&report.to_termination_message()).is_ok());

@@ -173,17 +173,22 @@ pub enum WorkOrderError {
     Version(u32),
 }
 
+/// An order as the value of an environment variable.
+pub(crate) fn env_value(order: &impl Serialize) -> Result<String, WorkOrderError> {
+    let json = serde_json::to_string(order)?;
+    if json.len() > MAX_BYTES {
+        return Err(WorkOrderError::TooLong(json.len()));
+    }
+    Ok(json.replace('$', "$$"))
+}
+
 impl WorkOrder {
     /// The value for the Pod spec, with every `$` doubled.
     ///
     /// # Errors
     /// [`WorkOrderError::TooLong`].
     pub fn to_env_value(&self) -> Result<String, WorkOrderError> {
-        let json = serde_json::to_string(self)?;
-        if json.len() > MAX_BYTES {
-            return Err(WorkOrderError::TooLong(json.len()));
-        }
-        Ok(json.replace('$', "$$"))
+        env_value(self)
     }
 
     /// Reads the value as the container sees it, after Kubernetes' expansion.

@@ -1,6 +1,7 @@
 //! Anything else: an image and a command that writes a dump. Also what an unknown `spec.databaseType` falls back
 //! to.
 
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -8,8 +9,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use db_backup_plugin_sdk::{
-    BackupPlan, Binding, Description, Issues, Output, Part, Plugin, Process, Refusal, Request, both, pointer,
-    secret,
+    BackupPlan, Binding, Description, Issue, Issues, Output, Part, Plugin, Process, Refusal, Request, both,
+    pointer, secret,
 };
 
 use crate::settings::Settings;
@@ -55,23 +56,38 @@ impl Plugin for Generic {
     }
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
-        let completion = both(valid_completion(settings), settings.output.output());
-        let (process, ((), output)) = both(process(request, settings), completion)?;
+        let others = both(valid_completion(settings), valid_probe(settings));
+        let completion = both(others, settings.output.output());
+        let processes = both(dump(request, settings), verifier(request, settings));
+        let ((process, verifier), (((), ()), output)) = both(processes, completion)?;
+        let part = verifier.into_iter().fold(part(settings, process, output), Part::verifier);
         Ok(settings
             .scratch_mebibytes
             .into_iter()
-            .fold(BackupPlan::new().part(part(settings, process, output)), BackupPlan::scratch_mebibytes))
+            .fold(BackupPlan::new().part(part), BackupPlan::scratch_mebibytes))
     }
 }
 
-/// The user's command with the user's environment, and what the operator knows of the server.
-fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
+/// What writes the dump.
+fn dump(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
+    if settings.argv.is_empty() {
+        return Err(Issue::new("/settings/argv", "ArgvMissing", argv_missing(request)).into());
+    }
+    process(request, settings, ("argv", &settings.argv))
+}
+
+/// A command of the user's, with the name of its setting, in the user's environment, and what the operator knows of the
+/// server.
+fn process(
+    request: &Request,
+    settings: &Settings,
+    (setting, argv): (&str, &[String]),
+) -> Result<Process, Refusal> {
     let mut issues = Issues::new();
-    check_argv(request, settings, &mut issues);
+    check_argv(setting, argv, &mut issues);
     check_env(request, settings, &mut issues);
     issues.refuse_any()?;
-    let mut argv = settings.argv.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
-    let mut process = Process::new(argv.next().unwrap_or_default()).args(argv);
+    let mut process = command(request, argv);
     let mut env = server_env(request);
     env.retain(|name, _| !settings.secret_env.contains_key(name));
     env.extend(settings.env.clone());
@@ -82,6 +98,22 @@ fn process(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
         process = process.env(name, secret(binding));
     }
     Ok(process)
+}
+
+/// The user's second command, if there is one: with no secret, because the bytes are all that it needs.
+fn verifier(request: &Request, settings: &Settings) -> Result<Option<Process>, Refusal> {
+    let mut issues = Issues::new();
+    check_argv("verifierArgv", &settings.verifier_argv, &mut issues);
+    issues.refuse_any()?;
+    let process = command(request, &settings.verifier_argv);
+    let process =
+        settings.env.iter().fold(process, |process, (name, value)| process.env(name, value.clone()));
+    Ok((!settings.verifier_argv.is_empty()).then_some(process))
+}
+
+fn command(request: &Request, words: &[String]) -> Process {
+    let mut argv = words.iter().map(|argument| argument.replace(SCRATCH, &request.scratch_dir));
+    Process::new(argv.next().unwrap_or_default()).args(argv)
 }
 
 /// `DB_HOST`, `DB_PORT` and `DB_NAME` as far as they are known.
@@ -95,30 +127,32 @@ fn server_env(request: &Request) -> BTreeMap<String, String> {
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-fn check_argv(request: &Request, settings: &Settings, issues: &mut Issues) {
-    let program = settings.argv.first().map(String::as_str).unwrap_or_default();
-    if settings.argv.is_empty() && request.database_type != TYPE {
-        let message = format!(
-            "no plugin serves the type {:?}, so the generic one was asked: choose a type that a plugin serves, or say here \
-             which command of spec.image writes the dump",
-            request.database_type
-        );
-        issues.add("/settings/argv", "ArgvMissing", message);
-    } else if settings.argv.is_empty() {
+fn argv_missing(request: &Request) -> String {
+    if request.database_type == TYPE {
+        return "missing; say which command of spec.image writes the dump".to_owned();
+    }
+    format!(
+        "no plugin serves the type {:?}, so the generic one was asked: choose a type that a plugin serves, or say here \
+         which command of spec.image writes the dump",
+        request.database_type
+    )
+}
+
+fn check_argv(setting: &str, argv: &[String], issues: &mut Issues) {
+    let is_none = |word: &String| word.is_empty() || word.starts_with('-') || word.contains(SCRATCH);
+    if argv.first().is_some_and(is_none) {
         issues.add(
-            "/settings/argv",
-            "ArgvMissing",
-            "missing; say which command of spec.image writes the dump",
-        );
-    } else if program.is_empty() || program.starts_with('-') || program.contains(SCRATCH) {
-        issues.add(
-            "/settings/argv/0",
+            format!("/settings/{setting}/0"),
             "SettingInvalid",
             "the first word is the program: a name or an absolute path",
         );
     }
-    for (index, _) in settings.argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
-        issues.add(format!("/settings/argv/{index}"), "SettingInvalid", "must not contain a NUL character");
+    for (index, _) in argv.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
+        issues.add(
+            format!("/settings/{setting}/{index}"),
+            "SettingInvalid",
+            "must not contain a NUL character",
+        );
     }
 }
 
@@ -159,6 +193,13 @@ fn is_variable(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A probe that cannot be asked is told with everything else, before anything is asked.
+fn valid_probe(settings: &Settings) -> Result<(), Refusal> {
+    let mut issues = Issues::new();
+    check_argv("probe", &settings.probe, &mut issues);
+    issues.refuse_any()
 }
 
 /// What the schema says of numbers and of the extension, for whoever did not ask the schema.
@@ -216,4 +257,4 @@ fn part(settings: &Settings, process: Process, output: Output) -> Part {
     part
 }
 
-db_backup_plugin_sdk::export!(Generic);
+db_backup_plugin_sdk::export!(Generic: Probe, Diagnose);

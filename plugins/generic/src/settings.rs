@@ -10,6 +10,7 @@ use serde::Deserialize;
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     pub(crate) argv: Vec<String>,
+    pub(crate) probe: Vec<String>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) secret_env: BTreeMap<String, String>,
     pub(crate) output: OutputSettings,
@@ -20,12 +21,14 @@ pub struct Settings {
     pub(crate) header: Option<Text>,
     pub(crate) tail: Option<Text>,
     pub(crate) stderr_required: Option<Text>,
+    pub(crate) verifier_argv: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             argv: Vec::new(),
+            probe: Vec::new(),
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             output: OutputSettings::default(),
@@ -36,6 +39,7 @@ impl Default for Settings {
             header: None,
             tail: None,
             stderr_required: None,
+            verifier_argv: Vec::new(),
         }
     }
 }

@@ -3,7 +3,8 @@
 use db_backup_plugin_sdk::{
     Connection, Output, Plugin, Request,
     testing::{
-        argv, assert_settings_agree, assert_settings_matter, env, issues_of, parts, plan_of, processes,
+        argv, assert_settings_agree, assert_settings_matter_to_some, env, issues_of, parts, plan_of,
+        processes,
     },
 };
 use proptest::prelude::*;
@@ -25,6 +26,7 @@ fn with_argv(settings: &Json) -> Json {
 fn settings_and_schema_agree() {
     assert_settings_agree::<Generic>();
     let samples = [
+        json!({"probe": ["ask"]}),
         json!({"env": {"A": "b"}}),
         json!({"secretEnv": {"A": "password"}}),
         json!({"output": {"type": "file", "path": "x"}}),
@@ -35,9 +37,10 @@ fn settings_and_schema_agree() {
         json!({"header": "x"}),
         json!({"tail": "x"}),
         json!({"stderrRequired": "x"}),
+        json!({"verifierArgv": ["x"]}),
     ];
     let samples: Vec<_> = [json!({})].iter().chain(&samples).map(with_argv).collect();
-    assert_settings_matter::<Generic>(&request(), &samples);
+    assert_settings_matter_to_some::<Generic>(&request(), &samples);
 }
 
 #[test]
@@ -46,6 +49,7 @@ fn the_users_image_runs_the_users_command() {
         "argv": ["/bin/x", "", "--to={scratchDir}/a", "$(x)"], "env": {"A": "$B"}, "secretEnv": {"P": "password"},
         "output": {"type": "directory", "path": "a/b"}, "successExitCodes": [0, 3], "minimumBytes": 10,
         "header": "H", "tail": "T", "stderrRequired": "S", "scratchMebibytes": 7, "extension": "x",
+        "verifierArgv": ["check", "{scratchDir}", "-"],
     });
     let mut connection = Connection::example("db").with_database("name");
     connection.port = Some(99);
@@ -64,6 +68,9 @@ fn the_users_image_runs_the_users_command() {
     assert_eq!(part.completion.header.as_deref(), Some(&b"H"[..]));
     assert_eq!(part.completion.tail.as_ref().map(|tail| &tail.bytes[..]), Some(&b"T"[..]));
     assert_eq!(part.completion.stderr_required.as_deref(), Some("S"));
+    let verifier = part.completion.verifier.as_ref().unwrap();
+    assert_eq!(argv(verifier), ["check", "/run/db-backup/scratch", "-"]);
+    assert_eq!((env(verifier, "A").as_deref(), env(verifier, "P")), (Some("$B"), None), "it needs no secret");
     assert_eq!(part.restore_command, None, "only the user knows");
 }
 
@@ -120,6 +127,8 @@ fn what_is_wrong_is_named() {
         (json!({"tail": "x".repeat(1025)}), invalid("/settings/tail")),
         (json!({"header": ""}), invalid("/settings/header")),
         (json!({"scratchMebibytes": "1Gi"}), invalid("/settings/scratchMebibytes")),
+        (json!({"verifierArgv": ["-c"]}), invalid("/settings/verifierArgv/0")),
+        (json!({"verifierArgv": ["a", "b\u{0}"]}), invalid("/settings/verifierArgv/1")),
         (json!({"image": "x"}), invalid("/settings/image")),
     ] {
         let request = request().with_settings(&with_argv(&settings));
@@ -129,6 +138,8 @@ fn what_is_wrong_is_named() {
         let request = request().with_settings(&json!({"argv": argv}));
         assert_eq!(issues_of::<Generic>(&request), [invalid("/settings/argv/0")], "{argv}");
     }
+    let probe = request().with_settings(&with_argv(&json!({"probe": ["-x"]})));
+    assert_eq!(issues_of::<Generic>(&probe), [invalid("/settings/probe/0")]);
     let nul = request().with_settings(&json!({"argv": ["a", "b\u{0}"]}));
     assert_eq!(issues_of::<Generic>(&nul), [invalid("/settings/argv/1")]);
 }

@@ -1,5 +1,7 @@
 //! MongoDB by `mongodump --archive`: the whole server in one archive, or one for each named database.
 
+mod diagnose;
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -10,6 +12,9 @@ use db_backup_plugin_sdk::{
 };
 
 use crate::settings::Settings;
+
+/// The only client: its tools have versions of their own and dump every server that is supported.
+const IMAGE: &str = "8";
 
 /// Name of the file with the connection string, which `mongodump` would otherwise take as an argument.
 const CONFIG: &str = "mongodump.yaml";
@@ -43,18 +48,14 @@ impl Plugin for MongoDb {
             .default_port(uri::DEFAULT_PORT)
             .binding(Binding::optional("username", "user with the role backup"))
             .binding(Binding::optional("password", "password of the user"))
-            .image(Image::new("8", "docker.io/library/mongo:8"))
+            .image(Image::new(IMAGE, "docker.io/library/mongo:8"))
             .settings_schema(include_str!("../settings.schema.json"))
     }
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
         let named = settings.databases(request)?;
-        let config = uri::config(request, settings)?;
-        let mongodump = Process::new("mongodump")
-            .arg(format!("--config={}/{CONFIG}", request.config_dir))
-            .args(["--archive", SELECTION_TIMEOUT])
-            .file(CONFIG, config);
-        let plan = BackupPlan::new().image("8");
+        let mongodump = mongodump(request, settings)?;
+        let plan = BackupPlan::new().image(IMAGE);
         if named.is_empty() {
             let (oplog, restore) =
                 if settings.oplog { (Some("--oplog"), RESTORE_WITH_OPLOG) } else { (None, RESTORE) };
@@ -70,6 +71,14 @@ impl Plugin for MongoDb {
     }
 }
 
+/// The tool, with everything that says where the server is and who asks.
+fn mongodump(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
+    Ok(Process::new("mongodump")
+        .arg(format!("--config={}/{CONFIG}", request.config_dir))
+        .args(["--archive", SELECTION_TIMEOUT])
+        .file(CONFIG, uri::config(request, settings)?))
+}
+
 /// An archive on standard output.
 fn archive(name: &str, process: Process) -> Part {
     Part::new(name, "archive", "application/vnd.mongodb.archive", process)
@@ -83,4 +92,4 @@ fn part_name(index: usize, database: &str) -> String {
     format!("database-{}-{}", index + 1, slug(database)).trim_end_matches('-').to_owned()
 }
 
-db_backup_plugin_sdk::export!(MongoDb);
+db_backup_plugin_sdk::export!(MongoDb: Probe, Diagnose);

@@ -69,6 +69,8 @@ fn a_whole_server_is_one_archive() {
         Some("done dumping "),
         "an empty dump is green otherwise"
     );
+    let restore = part.restore_command.as_ref().unwrap();
+    assert!(restore.contains(" --stopOnError "), "what exists already would be skipped, with exit code 0");
     let plan = planned(&json!({"oplog": true, "replicaSet": "rs0"}));
     let part = parts(&plan)[0];
     assert!(argv(&part.process).contains(&"--oplog".to_owned()));

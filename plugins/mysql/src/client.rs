@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// Runs one query and prints its rows, with `\n`, `\t`, `\0` and `\\` inside a value.
-    pub(crate) fn query(&self, database: Option<&str>, sql: &str) -> Process {
+    pub(crate) fn query(&self, sql: &str) -> Process {
         let program = match self.flavor {
             Flavor::MySql => "mysql",
             Flavor::MariaDb => "mariadb",
@@ -53,7 +53,6 @@ impl Client {
                 "--connect-timeout=30",
                 "--default-character-set=utf8mb4",
             ])
-            .args(database.map(|name| format!("--database={name}")))
             .arg(format!("--execute={sql}"))
     }
 }

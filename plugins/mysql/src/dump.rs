@@ -7,9 +7,8 @@ use crate::{
     settings::{Flavor, Settings},
 };
 
-/// Everything but what belongs to the server itself.
-const LIST_DATABASES: &str = "select schema_name from information_schema.schemata where schema_name not in \
-                              ('mysql', 'information_schema', 'performance_schema', 'sys') order by schema_name";
+/// What belongs to the server itself.
+pub(crate) const SYSTEM_DATABASES: &str = "('mysql', 'information_schema', 'performance_schema', 'sys')";
 
 /// Begin of the last line, which ends with the time.
 const END_MARK: &str = "\n-- Dump completed";
@@ -17,7 +16,11 @@ const END_MARK: &str = "\n-- Dump completed";
 impl Client {
     /// Prints every database.
     pub(crate) fn list_databases(&self) -> Process {
-        self.query(None, LIST_DATABASES)
+        let sql = format!(
+            "select schema_name from information_schema.schemata where schema_name not in {SYSTEM_DATABASES} \
+             order by schema_name"
+        );
+        self.query(&sql)
     }
 
     /// A dump of the databases whose names follow as arguments: behind `--` a name such as `--help` is a name.

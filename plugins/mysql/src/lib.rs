@@ -3,9 +3,11 @@
 //! The type decides which tools are used: options, TLS and the sights of a grant differ too much for one to serve
 //! both.
 
+mod checks;
 mod client;
+mod diagnose;
 mod dump;
-mod grants;
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,7 @@ impl Plugin for MySql {
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
         let flavor = Flavor::of(request)?;
-        let version = settings.version(flavor)?;
+        let version = settings.version(request, flavor)?;
         let named = settings.databases(request)?;
         let client = Client::of(request, flavor)?;
         let plan = BackupPlan::new().image(flavor.image_name(version));
@@ -64,4 +66,4 @@ impl Plugin for MySql {
     }
 }
 
-db_backup_plugin_sdk::export!(MySql);
+db_backup_plugin_sdk::export!(MySql: Probe, Diagnose);

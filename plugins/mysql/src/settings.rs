@@ -30,12 +30,25 @@ impl Flavor {
         }
     }
 
-    /// Client versions with an image, the default first.
+    /// Client versions with an image, newest first. The newest is the default.
     pub(crate) fn versions(self) -> &'static [&'static str] {
         match self {
             Self::MySql => &["9", "8.4"],
             Self::MariaDb => &["11", "10.11"],
         }
+    }
+
+    /// The oldest client that is not older than the server: a newer one may lack an old way to log in.
+    fn version_for(self, server: &[u32]) -> Option<&'static str> {
+        let numbers = |version: &str| {
+            version.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>()
+        };
+        // `9` is every 9.x: what a version does not say is not compared.
+        let fits = |version: &&&str| {
+            let client = numbers(version);
+            client.as_slice() >= server.get(..client.len()).unwrap_or(server)
+        };
+        self.versions().iter().rev().find(fits).copied()
     }
 
     /// Name of the image in the descriptor.
@@ -60,6 +73,7 @@ pub struct Settings {
     pub(crate) triggers: bool,
     pub(crate) events: bool,
     pub(crate) check_grants: bool,
+    pub(crate) allow_non_transactional: bool,
 }
 
 impl Default for Settings {
@@ -72,16 +86,19 @@ impl Default for Settings {
             triggers: true,
             events: true,
             check_grants: true,
+            allow_non_transactional: false,
         }
     }
 }
 
 impl Settings {
     /// Version of the client.
-    pub(crate) fn version(&self, flavor: Flavor) -> Result<&str, Refusal> {
+    pub(crate) fn version(&self, request: &Request, flavor: Flavor) -> Result<&str, Refusal> {
         let versions = flavor.versions();
+        let server = request.server_version();
+        let follows = server.and_then(|server| flavor.version_for(&server));
         match &self.server_version {
-            None => Ok(versions.first().copied().unwrap_or_default()),
+            None => Ok(follows.or(versions.first().copied()).unwrap_or_default()),
             Some(version) if versions.contains(&version.as_str()) => Ok(version),
             Some(_) => Err(Issue::new(
                 "/settings/serverVersion",

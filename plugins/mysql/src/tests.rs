@@ -40,6 +40,7 @@ fn settings_and_schema_agree() {
                 json!({"triggers": false}),
                 json!({"events": false}),
                 json!({"checkGrants": false}),
+                json!({"allowNonTransactional": true}),
             ],
         );
     }
@@ -154,32 +155,68 @@ fn tls_is_said_in_the_words_of_each_client() {
 }
 
 #[test]
-fn grants_are_checked_before_a_dump_that_would_be_green_without() {
-    for (settings, grants, routines) in [
-        (json!({}), &[4][..], true),
-        (json!({"databases": ["a", "b"]}), &[4, 4][..], true),
-        (json!({"routines": false}), &[4][..], false),
-        (json!({"triggers": false, "events": false}), &[2][..], true),
-        (json!({"checkGrants": false}), &[][..], false),
+fn what_would_be_missing_from_a_green_dump_is_checked_before() {
+    let all = &["grants", "routines", "transactional"][..];
+    for (settings, expected) in [
+        (json!({}), all),
+        (json!({"databases": ["a", "b"]}), all),
+        (json!({"routines": false}), &["grants", "transactional"]),
+        (json!({"triggers": false, "events": false}), all),
+        (json!({"checkGrants": false}), &["transactional"]),
+        (json!({"allowNonTransactional": true}), &["grants", "routines"]),
     ] {
         for database_type in ["mysql", "mariadb"] {
             let plan = planned(database_type, &settings);
-            let expected: Vec<_> = grants
-                .iter()
-                .map(|count| ("grants", *count))
-                .chain(routines.then_some(("routines", 1)))
-                .map(|(name, count)| (name.to_owned(), Expectation::StdoutAtLeast(count)))
-                .collect();
-            let found: Vec<_> =
-                plan.checks.iter().map(|check| (check.name.clone(), check.expectation.clone())).collect();
+            let found: Vec<_> = plan.checks.iter().map(|check| check.name.as_str()).collect();
             assert_eq!(found, expected, "{settings}");
-            assert!(
-                plan.checks
-                    .iter()
-                    .all(|check| check.reason == "GrantMissing" && check.message.contains("GRANT"))
-            );
+            for check in &plan.checks {
+                let (reason, remedy) = match check.name.as_str() {
+                    "transactional" => ("TablesNotTransactional", "ENGINE=InnoDB"),
+                    _ => ("GrantMissing", "GRANT"),
+                };
+                assert!(check.reason == reason && check.message.contains(remedy), "{check:?}");
+                let fine = Expectation::StdoutEquals("fine".into());
+                assert!([fine, Expectation::StdoutAtLeast(1)].contains(&check.expectation), "{check:?}");
+            }
         }
     }
+}
+
+#[test]
+fn checks_ask_for_what_is_backed_up_and_nothing_else() {
+    let sql = |settings: Json, name: &str| {
+        let plan = planned("mysql", &settings);
+        argv(&plan.checks.iter().find(|check| check.name == name).unwrap().process).pop().unwrap()
+    };
+    let grants = |settings: Json| sql(settings, "grants");
+    for (settings, privileges) in [
+        (json!({}), &["'SELECT'", "'SHOW VIEW'", "'TRIGGER'", "'EVENT'"][..]),
+        (json!({"triggers": false}), &["'EVENT'"]),
+    ] {
+        assert!(
+            privileges.iter().all(|privilege| grants(settings.clone()).contains(privilege)),
+            "{settings}"
+        );
+    }
+    assert!(!grants(json!({"triggers": false})).contains("TRIGGER"));
+    assert!(!grants(json!({"events": false})).contains("EVENT"));
+    assert!(!grants(json!({})).contains("schema_privileges"), "no grant on a database covers the server");
+    // "Ab" and "x.y" in lower case, as hexadecimal digits.
+    assert!(grants(json!({"databases": ["Ab"]})).contains("select 0x6162 as name"));
+    let tables = sql(json!({"databases": ["Ab"], "excludeTables": ["x.Y"]}), "transactional");
+    assert!(tables.contains("in (0x6162)") && tables.contains("not in (0x782e79)"), "{tables}");
+    assert!(
+        sql(json!({}), "transactional").contains("not in ('mysql', "),
+        "the server's own are not backed up"
+    );
+}
+
+#[test]
+fn many_databases_fit_into_one_plan() {
+    let names: Vec<_> = (0..256).map(|number| format!("customer-{number:03}")).collect();
+    let plan = planned("mysql", &json!({"databases": names}));
+    let size = processes(&plan).into_iter().flat_map(argv).map(|argument| argument.len() + 40).sum::<usize>();
+    assert!(size < 40 * 1024, "{size} bytes: a Job holds 48 KiB");
 }
 
 #[test]

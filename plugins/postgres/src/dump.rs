@@ -66,20 +66,31 @@ impl Client {
 
     /// Prints every database of the server, ended by NUL: names may hold newlines.
     pub(crate) fn list_all(&self, maintenance_database: &str) -> Process {
-        self.psql(maintenance_database).arg(format!("--command={LIST_DATABASES}"))
+        self.query(maintenance_database, LIST_DATABASES)
     }
 
-    /// Prints the named databases in the same way. `psql` quotes its variables itself, so no name becomes SQL. A
-    /// name that does not exist fails its dump.
+    /// Prints the named databases in the same way. A name that does not exist fails its dump.
     pub(crate) fn list_named(&self, config_dir: &str, names: &[String]) -> Process {
         let database = names.first().map(String::as_str).unwrap_or_default();
+        self.about_named(database, config_dir, names, |names| format!("select unnest({names})"))
+    }
+
+    /// Runs the SQL that `sql` makes around an array of names. `psql` quotes its variables itself, so no name becomes
+    /// SQL.
+    pub(crate) fn about_named(
+        &self,
+        database: &str,
+        config_dir: &str,
+        names: &[String],
+        sql: impl FnOnce(&str) -> String,
+    ) -> Process {
         let mut process = self.psql(database).arg("--set=ON_ERROR_STOP=1");
         let mut variables = Vec::new();
         for (index, name) in names.iter().enumerate() {
             process = process.arg(format!("--set=database{index}={name}"));
             variables.push(format!(":'database{index}'"));
         }
-        let query = format!("select unnest(array[{}]::text[]);\n", variables.join(", "));
+        let query = format!("{};\n", sql(&format!("array[{}]::text[]", variables.join(", "))));
         process.arg(format!("--file={config_dir}/databases.sql")).file("databases.sql", query)
     }
 
@@ -114,6 +125,11 @@ impl Client {
             .header("PGDMP")
             .verifier(Process::new("pg_restore").arg("--file=/dev/null"))
             .restore_command(restore)
+    }
+
+    /// Runs one query.
+    pub(crate) fn query(&self, database: &str, sql: &str) -> Process {
+        self.psql(database).arg(format!("--command={sql}"))
     }
 
     fn psql(&self, database: &str) -> Process {

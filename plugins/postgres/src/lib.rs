@@ -1,7 +1,9 @@
 //! PostgreSQL by `pg_dump`: one custom-format archive for each database and, where no database is named, the
 //! roles and tablespaces of the server.
 
+mod diagnose;
 mod dump;
+mod probe;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,7 @@ impl Plugin for Postgres {
         let named = settings.databases(request)?;
         let client = dump::Client::of(request)?;
         let with_globals = settings.with_globals(&named);
-        let plan = BackupPlan::new().image(settings.major().to_string());
+        let plan = BackupPlan::new().image(settings.major(request).to_string());
         let plan = if with_globals { plan.part(client.globals()) } else { plan };
         let list = if named.is_empty() {
             client.list_all(&settings.maintenance_database)
@@ -54,4 +56,4 @@ impl Plugin for Postgres {
     }
 }
 
-db_backup_plugin_sdk::export!(Postgres);
+db_backup_plugin_sdk::export!(Postgres: Probe, Diagnose);

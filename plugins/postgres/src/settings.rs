@@ -65,10 +65,12 @@ impl Settings {
         Ok(both(named, issues.refuse_any())?.0)
     }
 
-    /// Major version of the client.
-    pub(crate) fn major(&self) -> u16 {
+    /// Major version of the client: the oldest that is not older than the server. Of an unknown server the newest.
+    pub(crate) fn major(&self, request: &Request) -> u16 {
         let [newest, ..] = MAJORS;
-        self.server_version.unwrap_or(newest)
+        let server = request.server_version().and_then(|numbers| numbers.first().copied());
+        let fits = |major: &u16| server.is_some_and(|server| u32::from(*major) >= server);
+        self.server_version.unwrap_or_else(|| MAJORS.into_iter().rev().find(fits).unwrap_or(newest))
     }
 
     /// Roles and tablespaces belong to the server: they come along when all of it is backed up.

@@ -75,6 +75,11 @@ fn a_whole_server_is_globals_and_a_part_for_each_database() {
     assert_eq!(database.completion.header.as_deref(), Some(&b"PGDMP"[..]));
     assert_eq!(argv(database.completion.verifier.as_ref().unwrap()), ["pg_restore", "--file=/dev/null"]);
     assert_eq!((&database.output, &database.completion.exit_codes[..]), (&Output::Stdout, &[0][..]));
+    let restore = database.restore_command.as_ref().unwrap();
+    assert!(
+        restore.contains("--exit-on-error --single-transaction"),
+        "a target that is not empty stays as it is"
+    );
     let list = per_item(&plan);
     assert_eq!(list.separator, Separator::Nul, "names may hold newlines");
     assert!(argv(&list.items).contains(&"--record-separator-zero".to_owned()));
@@ -102,7 +107,8 @@ fn named_databases_come_without_globals_and_owners() {
     let several = planned(&json!({"databases": ["x", "--help"]}));
     for (plan, names) in [(single, &["a b"][..]), (several, &["x", "--help"][..])] {
         let [database] = parts(&plan)[..] else { panic!("{plan:?}") };
-        assert!(database.restore_command.as_ref().unwrap().contains("--no-owner --no-privileges"));
+        let restore = database.restore_command.as_ref().unwrap();
+        assert!(restore.contains("--exit-on-error --single-transaction --no-owner --no-privileges"));
         let items = &per_item(&plan).items;
         for (index, name) in names.iter().enumerate() {
             assert!(argv(items).contains(&format!("--set=database{index}={name}")));

@@ -3,9 +3,14 @@
 use std::{marker::PhantomData, panic, sync::Once};
 
 use crate::{
-    BackupPlan, Description, Issue, Level, Plugin, Refusal, Request,
-    bindings::exports::db_backup::plugin::{backup, descriptor},
-    plugin,
+    Answer, BackupPlan, Description, Diagnose, Diagnosis, Failure, Findings, Issue, Level, Plugin, Probe,
+    ProbePlan, Refusal, Request,
+    bindings::{
+        exports::db_backup::plugin::{backup, descriptor},
+        with_diagnose::exports::db_backup::plugin::diagnose,
+        with_probe::exports::db_backup::plugin::probe,
+    },
+    plugin, probe as asking,
 };
 
 /// A [`Plugin`] as the contract wants it.
@@ -28,6 +33,25 @@ impl<P: Plugin> backup::Guest for Component<P> {
     fn plan(request: Request) -> Result<BackupPlan, Refusal> {
         report_panics();
         plugin::plan::<P>(&request)
+    }
+}
+
+impl<P: Probe> probe::Guest for Component<P> {
+    fn plan(request: Request) -> Result<ProbePlan, Refusal> {
+        report_panics();
+        asking::probe::<P>(&request)
+    }
+
+    fn read(request: Request, answers: Vec<Answer>) -> Findings {
+        report_panics();
+        asking::read::<P>(&request, &answers)
+    }
+}
+
+impl<P: Diagnose> diagnose::Guest for Component<P> {
+    fn explain(failure: Failure) -> Option<Diagnosis> {
+        report_panics();
+        P::explain(&failure)
     }
 }
 

@@ -52,18 +52,25 @@
 //! db_backup_plugin_sdk::export!(Redis);
 //! ```
 //!
+//! Two optional interfaces make a plugin kinder: [`Probe`] asks the server before the first backup and once a day, so that
+//! what is wrong shows before the backup is due, and [`Diagnose`] says in words what a failure means ([`Cause`] has those of
+//! the usual ones). `export!(Redis: Probe, Diagnose);` exports them.
+//!
 //! The crate is a `cdylib` (add `rlib` for tests) and becomes a component by
 //! `cargo build --release --target wasm32-wasip2`. On the host the same crate compiles and its tests call the
 //! trait; [`testing`] has requests to try and checks that every plugin should pass.
 
 #[doc(hidden)]
 pub mod bindings;
+mod cause;
 #[doc(hidden)]
 pub mod component;
 mod description;
+mod diagnose;
 mod issue;
 mod plan;
 mod plugin;
+mod probe;
 mod process;
 mod request;
 mod settings;
@@ -80,23 +87,55 @@ pub use bindings::{
         },
     },
     exports::db_backup::plugin::descriptor::{Binding, Description, Image},
+    with_diagnose::exports::db_backup::plugin::diagnose::{Diagnosis, Failure},
+    with_probe::exports::db_backup::plugin::probe::{Answer, Findings, ProbePlan, Problem, Query},
 };
+pub use cause::Cause;
+pub use diagnose::{Diagnose, Symptom, diagnose};
 pub use issue::{Issues, both, pointer};
 pub use plugin::{Plugin, check, log, plan};
+pub use probe::{Probe, probe, problem, read};
 pub use process::{Value, secret};
 pub use settings::Text;
 pub use text::{percent, slug};
 
-/// Makes the crate a plugin: exports the given [`Plugin`] as a component. Once in a crate. On the host, where the
-/// linker does not take the names of a component's exports, it only makes sure that the type is a plugin.
+/// Makes the crate a plugin: exports the given [`Plugin`] as a component, and what it has besides: `export!(Redis: Probe,
+/// Diagnose);`. Once in a crate. On the host, where the linker does not take the names of a component's exports, it only
+/// makes sure that the type is what is said.
 #[macro_export]
 macro_rules! export {
-    ($plugin:ty) => {
+    ($plugin:ty $(: $($optional:ident),+)?) => {
         const _: fn() -> $crate::Description = <$plugin as $crate::Plugin>::describe;
         #[cfg(target_family = "wasm")]
         const _: () = {
             type Exported = $crate::component::Component<$plugin>;
-    $crate::bindings::export_component!(Exported with_types_in $crate::bindings);
+            $crate::bindings::export_component!(Exported with_types_in $crate::bindings);
+        };
+        $($($crate::export_optional!($optional for $plugin);)+)?
+    };
+}
+
+/// For [`export!`]: a name that is not here is no interface.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_optional {
+    (Probe for $plugin:ty) => {
+        const _: fn(&$crate::Request) -> Result<$crate::ProbePlan, $crate::Refusal> =
+            $crate::probe::<$plugin>;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Exported = $crate::component::Component<$plugin>;
+    $crate::bindings::with_probe::export_probe!(Exported with_types_in $crate::bindings::with_probe);
+        };
+    };
+    (Diagnose for $plugin:ty) => {
+        const _: fn(&$crate::Failure) -> Option<$crate::Diagnosis> = <$plugin as $crate::Diagnose>::explain;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Exported = $crate::component::Component<$plugin>;
+            $crate::bindings::with_diagnose::export_diagnose!(
+                Exported with_types_in $crate::bindings::with_diagnose
+            );
         };
     };
 }

@@ -2,13 +2,17 @@
 //!
 //! The checks panic with what is wrong, as assertions do.
 
+mod optional;
+
 use std::fmt::Debug;
 
 use serde_json::{Map, Value as Json};
 
+pub use optional::{assert_explained, assert_probe_is_total, findings_of, probe_of, problems};
+
 use crate::{
-    Argument, ArgumentPiece, BackupPlan, Connection, Fragment, Part, PartSource, Plugin, Process, Request,
-    Tls, TlsMode, plan,
+    Argument, ArgumentPiece, BackupPlan, Connection, Fragment, Part, PartSource, Plugin, Probe, Process,
+    Refusal, Request, Server, Tls, TlsMode, both, plan, probe,
 };
 
 impl Request {
@@ -46,6 +50,13 @@ impl Request {
     #[must_use]
     pub fn with_settings(mut self, settings: &Json) -> Self {
         self.settings = settings.to_string();
+        self
+    }
+
+    /// With what an earlier probe found.
+    #[must_use]
+    pub fn with_server(mut self, version: &str) -> Self {
+        self.server = Some(Server { version: version.to_owned(), facts: Vec::new() });
         self
     }
 }
@@ -125,6 +136,22 @@ fn parses<P: Plugin>(settings: &Json) -> Result<P::Settings, serde_json::Error> 
 /// # Panics
 /// Where one has no sample or changes nothing.
 pub fn assert_settings_matter<P: Plugin>(request: &Request, samples: &[Json]) {
+    assert_matter::<P, _>(request, samples, plan::<P>);
+}
+
+/// The same where a property may change what the probe asks, instead.
+///
+/// # Panics
+/// Where one has no sample or changes nothing.
+pub fn assert_settings_matter_to_some<P: Probe>(request: &Request, samples: &[Json]) {
+    assert_matter::<P, _>(request, samples, |request| both(plan::<P>(request), probe::<P>(request)));
+}
+
+fn assert_matter<P: Plugin, A: PartialEq>(
+    request: &Request,
+    samples: &[Json],
+    answer: impl Fn(&Request) -> Result<A, Refusal>,
+) {
     let schema: Json = serde_json::from_str(&P::describe().settings_schema).unwrap_or_default();
     let none = Map::new();
     for name in schema.get("properties").and_then(Json::as_object).unwrap_or(&none).keys() {
@@ -133,8 +160,8 @@ pub fn assert_settings_matter<P: Plugin>(request: &Request, samples: &[Json]) {
                 |sample| {
                     let mut without = sample.clone();
                     without.remove(name);
-                    let with = plan::<P>(&request.clone().with_settings(&Json::Object(sample.clone())));
-                    with.is_ok() && with != plan::<P>(&request.clone().with_settings(&Json::Object(without)))
+                    let with = answer(&request.clone().with_settings(&Json::Object(sample.clone())));
+                    with.is_ok() && with != answer(&request.clone().with_settings(&Json::Object(without)))
                 },
             );
         assert!(matters, "{name} changes nothing in {samples:?}");

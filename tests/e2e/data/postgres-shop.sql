@@ -84,4 +84,5 @@ ALTER TABLE customers OWNER TO "own'er ""of"" $(POD_UID) ä\";
 SELECT lo_from_bytea(100001, decode(repeat('5c27', 100000), 'hex'));
 SELECT lo_from_bytea(100002, '');
 SELECT lo_from_bytea(100003, 'a large "object" with \\0 in it');
-GRANT SELECT ON LARGE OBJECT 100001, 100002, 100003 TO "r'ô\le $(POD_UID) ""x""";
+GRANT SELECT ON LARGE OBJECT 100001, 100002, 100003 TO "r'ô\le $(POD_UID) ""x""", no_bypass;
+GRANT SELECT ON LARGE OBJECT 100001 TO no_large;

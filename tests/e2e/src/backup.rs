@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use dbbackup_protocol::manifest::Manifest;
 use serde_json::{Map, Value, json};
 
-use crate::{restore::Download, server::Server, sha256, store::Store, world::World};
+use crate::{kubectl::until, restore::Download, server::Server, sha256, store::Store, world::World};
 
 /// `spec` of a `DatabaseBackup` in the making.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ fn part<'v>(value: &'v Value, pointer: &str) -> &'v Value {
 }
 
 /// A text at a JSON pointer; empty where there is none.
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -203,6 +203,30 @@ impl<'w> Backup<'w> {
         })?;
         says(text(&object, "/status/failureReason"), reason, words)?;
         holds(&object, "Ready", "False", reason)?;
+        Ok(object)
+    }
+
+    /// Waits until the server was asked, and the Job that did it is gone; makes sure that `Ready` says what was found.
+    ///
+    /// # Errors
+    /// Where it was not asked, or something else was found.
+    pub fn is_probed(&self, status: &str, reason: &str) -> Result<Value> {
+        let object = self.becomes("what a probe found", |object| {
+            let current = part(object, "/status/observedGeneration") == part(object, "/metadata/generation");
+            Ok((current && object.pointer("/status/server/probedAt").is_some()).then(|| object.clone()))
+        })?;
+        holds(&object, "Ready", status, reason)?;
+        let selector = format!(
+            "databasebackup.db.example.io/name={},databasebackup.db.example.io/purpose=probe",
+            self.name
+        );
+        until("the end of the probe's Job", || {
+            let left = self
+                .world
+                .kubectl(["get", "jobs,pods", "--output", "name", "--selector", &selector])
+                .text()?;
+            Ok(left.is_empty().then_some(()))
+        })?;
         Ok(object)
     }
 

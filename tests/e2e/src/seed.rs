@@ -228,9 +228,9 @@ pub(crate) fn fill(server: &Server) -> Result<()> {
 }
 
 fn fill_postgres(server: &Server) -> Result<()> {
-    let set = |name: &str, value: &str| format!("\\set {name} '{}'\n", escaped(value));
-    let passwords = set("backup_password", &server.backup_login().password)
-        + &set("powerless_password", &nasty_secret("powerless"));
+    let set = |name: &str, value: &str| format!("\\set {name}_password '{}'\n", escaped(value));
+    let lacking = ["powerless", "no_bypass", "no_large"].map(|role| set(role, &nasty_secret(role)));
+    let passwords = set("backup", &server.backup_login().password) + &lacking.concat();
     server.sql("postgres", &format!("{passwords}{POSTGRES_ROLES}"))?;
     let names = ["shop", "empty"].into_iter().chain(HOSTILE_NAMES);
     let create: Vec<_> =
@@ -257,11 +257,14 @@ fn fill_mysql(server: &Server) -> Result<()> {
         Engine::MySql => "select, show view, trigger, event, lock tables, process, show_routine",
         _ => "select, show view, trigger, event, lock tables, process",
     };
-    let accounts = [
-        account(&login.username, &login.password, all, "*.*"),
-        account("no_trigger", &nasty_secret("no_trigger"), "select, show view, event", "shop.*"),
-        account("no_routine", &nasty_secret("no_routine"), "select, show view, trigger, event", "shop.*"),
+    let lacking = [
+        ("no_trigger", "select, show view, event"),
+        ("no_event", "select, show view, trigger"),
+        ("no_view", "select, trigger, event"),
+        ("no_routine", "select, show view, trigger, event"),
     ];
+    let lacking = lacking.map(|(name, grants)| account(name, &nasty_secret(name), grants, "shop.*"));
+    let accounts = [account(&login.username, &login.password, all, "*.*"), lacking.concat()];
     let databases = ["shop", "empty"].into_iter().chain(HOSTILE_NAMES).map(|name| {
         let content = match name {
             "shop" => MYSQL_SHOP,

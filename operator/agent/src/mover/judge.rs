@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use dbbackup_protocol::{
     plan::{Check, Completion, Expectation},
-    report::Reason,
+    report::{Phase, Reason},
 };
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, failed_process},
     text::last_lines,
     wire::{End, Ended},
 };
@@ -81,16 +81,19 @@ impl Watch {
 /// # Errors
 /// The first thing that does not.
 pub(crate) fn judge(
-    program: &str,
+    (part, program): (&str, &str),
     completion: &Completion,
     observed: Observed,
     ended: &Ended,
     stderr: &str,
 ) -> Result<(), Failure> {
-    exit(program, ended.end, &completion.exit_codes, Reason::DumpFailed, stderr)?;
+    let dump = || failed_process(Phase::Dump, Some(part), ended.end);
+    exit(program, ended.end, &completion.exit_codes, Reason::DumpFailed, stderr)
+        .map_err(|failure| failure.of(dump()))?;
     let incomplete = |what: String| {
         Err(Failure::new(Reason::DumpIncomplete, format!("{program} ended well, but {what}"))
-            .with_stderr(stderr))
+            .with_stderr(stderr)
+            .of(dump()))
     };
     let minimum = u64::from(completion.minimum_bytes.max(1));
     if observed.bytes < minimum {
@@ -111,12 +114,14 @@ pub(crate) fn judge(
         (None, _) => Ok(()),
         (Some(process), Some(verifier)) => {
             let name = program_of(process);
-            exit(&name, verifier.end, &[0], Reason::VerificationFailed, &verifier.stderr_tail)
-                .map_err(|failure| Failure { reason: Reason::VerificationFailed, ..failure })
-                .map_err(|failure| Failure {
+            exit(&name, verifier.end, &[0], Reason::VerificationFailed, &verifier.stderr_tail).map_err(
+                |failure| Failure {
+                    reason: Reason::VerificationFailed,
                     message: format!("the dump does not pass its verification: {}", failure.message),
+                    process: Some(failed_process(Phase::Verify, Some(part), verifier.end)),
                     ..failure
-                })
+                },
+            )
         }
         (Some(_), None) => {
             Err(Failure::new(Reason::VerificationFailed, "the client did not say how the verifier ended"))
@@ -161,6 +166,7 @@ pub(crate) fn judge_listing(program: &str, end: End, stderr: &str) -> Result<(),
     exit(program, end, &[0], Reason::ListingFailed, stderr).map_err(|failure| Failure {
         reason: Reason::ListingFailed,
         message: format!("what to back up could not be listed: {}", failure.message),
+        process: Some(failed_process(Phase::List, None, end)),
         ..failure
     })
 }
@@ -182,6 +188,8 @@ pub(crate) fn judge_check(
         plugin_reason: Some(check.reason.clone()),
         message: format!("{}{detail}", check.message),
         stderr_tail: stderr.to_owned(),
+        // The plan's own words say what it means.
+        process: None,
     };
     let exited = exit(program, end, &[0], Reason::DumpFailed, stderr);
     if let (Err(failure), Expectation::ExitZero, End::Exited(_)) = (&exited, &check.expectation, end) {
@@ -189,6 +197,7 @@ pub(crate) fn judge_check(
     }
     exited.map_err(|failure| Failure {
         message: format!("check {}: {}", check.name, failure.message),
+        process: Some(failed_process(Phase::Check, None, end)),
         ..failure
     })?;
     let stdout = String::from_utf8_lossy(stdout);
@@ -200,7 +209,11 @@ pub(crate) fn judge_check(
             stdout.trim().parse::<i128>().is_ok_and(|number| number >= i128::from(*least))
         }
     };
-    if holds { Ok(()) } else { Err(broken(String::new())) }
+    let detail = match (&check.expectation, last_lines(stdout)) {
+        (Expectation::StdoutEquals(_), found) if !found.is_empty() => format!(" (found: {found})"),
+        _ => String::new(),
+    };
+    if holds { Ok(()) } else { Err(broken(detail)) }
 }
 
 /// The name by which messages call a process.
@@ -322,9 +335,13 @@ mod tests {
             (&with_verifier, fine, judged(End::Signalled(11)), Err((Reason::VerificationFailed, "SIGSEGV"))),
             (&with_verifier, fine, ended(End::Exited(0)), Err((Reason::VerificationFailed, "did not say"))),
         ] {
-            match (judge("pg_dump", completion, observed, &ended, "a\nb\n"), expected) {
+            match (judge(("all", "pg_dump"), completion, observed, &ended, "a\nb\n"), expected) {
                 (Ok(()), Ok(())) => {}
                 (Err(failure), Err((reason, words))) => {
+                    // Who did not say how it ended is no process.
+                    let process = failure.process.as_ref().map(|process| process.part.as_deref());
+                    let known = !failure.message.contains("did not say");
+                    assert_eq!(process, known.then_some(Some("all")), "{failure}");
                     assert_eq!(failure.reason, reason, "{failure}");
                     assert!(failure.message.contains(words), "{failure}");
                 }
@@ -349,6 +366,7 @@ mod tests {
             (Expectation::ExitZero, End::Signalled(9), "", Some((Reason::DumpKilled, false))),
             (equals(), End::Exited(0), "ok\n", None),
             (equals(), End::Exited(0), "ok\n\n", Some((Reason::CheckFailed, true))),
+            (equals(), End::Exited(0), "", Some((Reason::CheckFailed, true))),
             (equals(), End::Exited(1), "ok\n", Some((Reason::DumpFailed, false))),
             (Expectation::StdoutAtLeast(2), End::Exited(0), "2\n", None),
             (Expectation::StdoutAtLeast(2), End::Exited(0), "10", None),
@@ -360,7 +378,9 @@ mod tests {
                 result.as_ref().err().map(|f| (f.reason, f.plugin_reason.as_deref() == Some("GrantMissing")));
             assert_eq!(found, expected, "{result:?}");
             if let Err(failure) = result {
+                assert_eq!(failure.process.is_some(), failure.plugin_reason.is_none(), "{failure}");
                 assert!(failure.message.contains("grant TRIGGER") || failure.message.contains("no route"));
+                assert_eq!(failure.message.contains("(found: ok)"), stdout == "ok\n\n", "{failure}");
             }
         }
     }

@@ -15,6 +15,7 @@ mod judge;
 mod listing;
 mod parts;
 mod place;
+pub mod probe;
 mod progress;
 mod room;
 mod store;
@@ -252,6 +253,7 @@ fn nothing(at: Timestamp) -> RunReport {
         plugin_reason: None,
         message: String::new(),
         stderr_tail: String::new(),
+        process: None,
         parts: 0,
         bytes_read: 0,
         bytes_stored: 0,
@@ -263,8 +265,8 @@ fn nothing(at: Timestamp) -> RunReport {
 }
 
 fn failed(report: RunReport, failure: Failure) -> RunReport {
-    let Failure { reason, plugin_reason, message, stderr_tail } = failure;
-    RunReport { reason: Some(reason), plugin_reason, message, stderr_tail, ..report }
+    let Failure { reason, plugin_reason, message, stderr_tail, process } = failure;
+    RunReport { reason: Some(reason), plugin_reason, message, stderr_tail, process, ..report }
 }
 
 fn succeeded(report: RunReport, Success { committed, found }: Success) -> RunReport {

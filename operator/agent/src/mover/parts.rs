@@ -150,7 +150,7 @@ impl Dump<'_> {
             Failure::new(Reason::Internal, format!("compressing failed: {error}"))
         })?;
 
-        judge(&program, completion, digests.observed, &ended, &stderr)?;
+        judge((&self.part.name, &program), completion, digests.observed, &ended, &stderr)?;
         attempt.complete(digests.stored_bytes).await?;
         tracing::info!(
             part = file,

@@ -81,7 +81,9 @@ impl Place {
                 format!("check the keys in Secret {secret:?} and that they may read, write and delete there")
             }
             (Self::Bucket { secret: None, .. }, Reason::StorageDenied) => {
-                "no spec.storageDestination.secretName is given, so requests are not signed".into()
+                "no spec.storageDestination.secretName is given, so requests are not signed: name a Secret with the \
+                 store's keys"
+                    .into()
             }
             (Self::Bucket { .. }, Reason::StorageNotFound) => {
                 "create the bucket, or correct bucket, endpoint or region in spec.storageDestination".into()

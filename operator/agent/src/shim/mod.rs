@@ -14,7 +14,7 @@ mod step;
 
 use std::{io, path::Path, pin::Pin, time::Duration};
 
-use dbbackup_protocol::{report::Reason, work_order::WorkOrder};
+use dbbackup_protocol::report::Reason;
 use tokio::{
     net::{
         UnixStream,
@@ -27,6 +27,7 @@ use tokio::{
 use self::{process::Groups, redact::Redactor, secrets::Secrets, step::Workshop};
 use crate::{
     failure::Failure,
+    order::Order,
     paths::PodPaths,
     wire::{self, Reply, Request, WireError},
 };
@@ -65,14 +66,10 @@ pub enum ShimError {
 ///
 /// # Errors
 /// [`ShimError`]. That a process failed is none: the mover judges.
-pub async fn run(
-    order: &WorkOrder,
-    paths: &PodPaths,
-    stop: impl Future<Output = ()>,
-) -> Result<(), ShimError> {
+pub async fn run(order: &Order, paths: &PodPaths, stop: impl Future<Output = ()>) -> Result<(), ShimError> {
     let mut stop = Box::pin(stop);
     let stream = tokio::select! {
-        stream = connect(paths, order.limits.connect_seconds) => stream?,
+        stream = connect(paths, order.limits().connect_seconds) => stream?,
         () = &mut stop => return Err(ShimError::Terminated),
     };
     let Some(stream) = stream else {
@@ -133,7 +130,7 @@ async fn write_replies(mut to: OwnedWriteHalf, mut replies: mpsc::Receiver<Reply
 }
 
 async fn serve(
-    order: &WorkOrder,
+    order: &Order,
     paths: &PodPaths,
     mut requests: mpsc::Receiver<Result<Request, WireError>>,
     replies: mpsc::Sender<Reply>,
@@ -180,9 +177,9 @@ async fn serve(
     }
 }
 
-fn workshop<'a>(order: &'a WorkOrder, paths: &'a PodPaths) -> Result<Workshop<'a>, Failure> {
-    let secrets = Secrets::read(&paths.bindings, &order.bindings)?;
-    let redactor = Redactor::new(&secrets, &order.plan);
+fn workshop<'a>(order: &'a Order, paths: &'a PodPaths) -> Result<Workshop<'a>, Failure> {
+    let secrets = Secrets::read(&paths.bindings, order.bindings())?;
+    let redactor = Redactor::new(&secrets, &order.processes());
     make_folder(&paths.config)?;
     make_folder(&paths.scratch)?;
     Ok(Workshop { order, paths, secrets, redactor, groups: Groups::default() })

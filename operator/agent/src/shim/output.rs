@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::scribe::send;
+use super::{redact::RedactingStream, scribe::send};
 use crate::{
     failure::Failure,
     wire::{DATA_BYTES, Reply},
@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Sink<'a> {
     pub(crate) replies: &'a mpsc::Sender<Reply>,
     pub(crate) verifier: Option<ChildStdin>,
+    /// For what people may come to read. A dump passes as it is.
+    pub(crate) redacting: Option<RedactingStream>,
 }
 
 impl Sink<'_> {
@@ -36,15 +38,28 @@ impl Sink<'_> {
         let mut buffer = vec![0; DATA_BYTES];
         loop {
             let count = from.read(&mut buffer).await.map_err(|error| unreadable(what, &error))?;
-            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else { return Ok(()) };
+            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else { break };
             if let Some(verifier) = &mut self.verifier
                 && verifier.write_all(piece).await.is_err()
             {
                 // It may stop reading early; its exit code says whether that was well.
                 self.verifier = None;
             }
+            match self.redacting.as_mut().map(|redacting| redacting.push(piece)) {
+                Some(visible) => self.pass_on(&visible).await?,
+                None => self.pass_on(piece).await?,
+            }
+        }
+        let held_back = self.redacting.as_mut().map(RedactingStream::finish);
+        self.pass_on(&held_back.unwrap_or_default()).await
+    }
+
+    /// In frames that fit: what was redacted may have become longer.
+    async fn pass_on(&self, bytes: &[u8]) -> Result<(), Failure> {
+        for piece in bytes.chunks(DATA_BYTES) {
             send(self.replies, Reply::Data(piece.to_vec())).await?;
         }
+        Ok(())
     }
 
     /// Copies the file or folder at `place` that a process has left.
@@ -171,7 +186,7 @@ mod tests {
 
     async fn copied(place: &Place) -> Result<Vec<u8>, Failure> {
         let (replies, mut frames) = mpsc::channel(1000);
-        Sink { replies: &replies, verifier: None }.copy_left(place).await?;
+        Sink { replies: &replies, verifier: None, redacting: None }.copy_left(place).await?;
         drop(replies);
         let mut all = Vec::new();
         while let Some(Reply::Data(bytes)) = frames.recv().await {

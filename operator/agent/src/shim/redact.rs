@@ -10,7 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use dbbackup_protocol::plan::{BackupPlan, Encoding, Fragment, PartSource, Process};
+use dbbackup_protocol::plan::{Encoding, Fragment, Process};
 
 use super::{
     encode::{encode, json_string, percent},
@@ -37,11 +37,11 @@ struct Patterns {
 }
 
 impl Redactor {
-    /// Looks for all `secrets` in all renditions that `plan` asks for.
-    pub(crate) fn new(secrets: &Secrets, plan: &BackupPlan) -> Self {
+    /// Looks for all `secrets` in all renditions that `processes` ask for.
+    pub(crate) fn new(secrets: &Secrets, processes: &[&Process]) -> Self {
         let mut found: BTreeMap<Vec<u8>, String> = BTreeMap::new();
         for (name, value) in secrets.values().filter(|(name, _)| *name != PUBLIC) {
-            for pattern in renditions(value, name, plan) {
+            for pattern in renditions(value, name, processes) {
                 if pattern.len() >= MIN_BYTES {
                     found.entry(pattern).or_insert_with(|| name.to_owned());
                 }
@@ -59,7 +59,7 @@ impl Redactor {
     }
 }
 
-fn renditions(value: &[u8], name: &str, plan: &BackupPlan) -> Vec<Vec<u8>> {
+fn renditions(value: &[u8], name: &str, processes: &[&Process]) -> Vec<Vec<u8>> {
     let trimmed = value.trim_ascii_end();
     let mut all = vec![value.to_vec(), trimmed.to_vec()];
     all.extend(
@@ -76,7 +76,7 @@ fn renditions(value: &[u8], name: &str, plan: &BackupPlan) -> Vec<Vec<u8>> {
         if let Ok(text) = std::str::from_utf8(value) {
             all.push(json_string(text).trim_matches('"').into());
         }
-        let encodings = secret_encodings(plan).into_iter().filter(|(binding, _)| *binding == name);
+        let encodings = secret_encodings(processes).into_iter().filter(|(binding, _)| *binding == name);
         all.extend(encodings.filter_map(|(_, encoding)| encode(value, encoding).ok()));
     }
     all
@@ -94,21 +94,9 @@ fn lower_hex(percent_encoded: &str) -> String {
         .collect()
 }
 
-/// Every secret that a process of the plan gets, with its encoding.
-fn secret_encodings(plan: &BackupPlan) -> Vec<(&str, &Encoding)> {
-    let mut processes: Vec<&Process> = plan.checks.iter().map(|check| &check.process).collect();
-    for source in &plan.parts {
-        let part = match source {
-            PartSource::One(part) => part,
-            PartSource::PerItem(per_item) => {
-                processes.push(&per_item.items);
-                &per_item.each
-            }
-        };
-        processes.push(&part.process);
-        processes.extend(&part.completion.verifier);
-    }
-    let values = processes.into_iter().flat_map(|process| {
+/// Every secret that one of the processes gets, with its encoding.
+fn secret_encodings<'a>(processes: &[&'a Process]) -> Vec<(&'a str, &'a Encoding)> {
+    let values = processes.iter().flat_map(|process| {
         let env = process.env.iter().map(|variable| &variable.value);
         env.chain(process.files.iter().map(|file| &file.content))
     });
@@ -186,8 +174,7 @@ mod tests {
                 BoundSecret { name: (*name).into(), secret: "s".into(), key: "k".into() }
             })
             .collect();
-        let plan = BackupPlan { image: None, checks: vec![], parts: vec![], scratch_mebibytes: None };
-        Redactor::new(&Secrets::read(dir.path(), &bound).unwrap(), &plan)
+        Redactor::new(&Secrets::read(dir.path(), &bound).unwrap(), &[])
     }
 
     fn redact(redactor: &Redactor, pieces: &[&[u8]]) -> String {

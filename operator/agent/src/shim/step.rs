@@ -2,10 +2,7 @@
 
 use std::{path::Path, pin::pin, process::Stdio, time::Duration};
 
-use dbbackup_protocol::{
-    plan::{Output, Part, PartSource, Process},
-    work_order::WorkOrder,
-};
+use dbbackup_protocol::plan::{BackupPlan, Output, Part, PartSource, Process};
 use tokio::{process::Child, sync::mpsc, time::timeout};
 
 use super::{
@@ -18,13 +15,14 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    order::Order,
     paths::PodPaths,
     wire::{End, Ended, Reply, Request, VerifierEnd},
 };
 
 /// What all requests of a run share.
 pub(crate) struct Workshop<'a> {
-    pub(crate) order: &'a WorkOrder,
+    pub(crate) order: &'a Order,
     pub(crate) paths: &'a PodPaths,
     pub(crate) secrets: Secrets,
     pub(crate) redactor: Redactor,
@@ -40,24 +38,65 @@ struct Job<'a> {
     success: &'a [i32],
     verifier: Option<&'a Process>,
     stderr_required: Option<&'a str>,
+    /// Standard output may be shown to people.
+    shown: bool,
 }
 
 impl<'a> Job<'a> {
     /// A process whose standard output is all that it gives.
     fn plain(process: &'a Process) -> Self {
-        let output = &Output::Stdout;
-        Self { process, item: None, output, success: &[], verifier: None, stderr_required: None }
+        Self {
+            process,
+            item: None,
+            output: &Output::Stdout,
+            success: &[],
+            verifier: None,
+            stderr_required: None,
+            shown: false,
+        }
+    }
+
+    /// One whose standard output people come to read: in a condition, or by way of the plugin.
+    fn shown(process: &'a Process) -> Self {
+        Self { shown: true, ..Self::plain(process) }
     }
 
     fn dump(part: &'a Part, item: Option<&'a str>) -> Self {
         let completion = &part.completion;
         Self {
-            process: &part.process,
             item,
             output: &part.output,
             success: &completion.exit_codes,
             verifier: completion.verifier.as_ref(),
             stderr_required: completion.stderr_required.as_deref(),
+            ..Self::plain(&part.process)
+        }
+    }
+
+    /// What is to be done for a request; none: the order has nothing for it.
+    fn of(order: &'a Order, request: &'a Request) -> Option<Self> {
+        match (order, request) {
+            (Order::Backup(order), request) => Self::of_backup(&order.plan, request),
+            (Order::Probe(order), Request::Query { index }) => {
+                order.plan.queries.get(*index).map(|query| Self::shown(&query.process))
+            }
+            (Order::Probe(_), _) => None,
+        }
+    }
+
+    fn of_backup(plan: &'a BackupPlan, request: &'a Request) -> Option<Self> {
+        match request {
+            Request::Check { index } => plan.checks.get(*index).map(|check| Self::shown(&check.process)),
+            Request::List { source } => match plan.parts.get(*source)? {
+                PartSource::PerItem(per_item) => Some(Self::plain(&per_item.items)),
+                PartSource::One(_) => None,
+            },
+            Request::Dump { source, item } => match (plan.parts.get(*source)?, item) {
+                (PartSource::One(part), None) => Some(Self::dump(part, None)),
+                (PartSource::PerItem(per_item), Some(item)) => Some(Self::dump(&per_item.each, Some(item))),
+                (PartSource::One(_), Some(_)) | (PartSource::PerItem(_), None) => None,
+            },
+            Request::Query { .. } | Request::Finish => None,
         }
     }
 }
@@ -72,21 +111,8 @@ impl Workshop<'_> {
         request: &Request,
         replies: &mpsc::Sender<Reply>,
     ) -> Result<Ended, Failure> {
-        let plan = &self.order.plan;
         let unknown = || Failure::plan(format!("it has nothing for {request:?}"));
-        let job = match request {
-            Request::Check { index } => Job::plain(&plan.checks.get(*index).ok_or_else(unknown)?.process),
-            Request::List { source } => match plan.parts.get(*source) {
-                Some(PartSource::PerItem(per_item)) => Job::plain(&per_item.items),
-                _ => return Err(unknown()),
-            },
-            Request::Dump { source, item } => match (plan.parts.get(*source), item) {
-                (Some(PartSource::One(part)), None) => Job::dump(part, None),
-                (Some(PartSource::PerItem(per_item)), Some(item)) => Job::dump(&per_item.each, Some(item)),
-                _ => return Err(unknown()),
-            },
-            Request::Finish => return Err(unknown()),
-        };
+        let job = Job::of(self.order, request).ok_or_else(unknown)?;
         self.run(&job, replies).await
     }
 
@@ -97,7 +123,7 @@ impl Workshop<'_> {
             secrets: &self.secrets,
             config_dir: &self.paths.config,
             scratch_dir: &self.paths.scratch,
-            image: &self.order.client_image,
+            image: self.order.client_image(),
         };
         let command = renderer.command(job.process, job.item)?;
         let verifier = job.verifier.map(|process| renderer.command(process, job.item)).transpose()?;
@@ -108,7 +134,8 @@ impl Workshop<'_> {
         let child = self.groups.spawn(&command, Stdio::null())?;
         let stdin = verifier.as_mut().and_then(|(_, child)| child.stdin.take());
 
-        let sink = Sink { replies, verifier: stdin };
+        let redacting = job.shown.then(|| self.redactor.stream());
+        let sink = Sink { replies, verifier: stdin, redacting };
         let dump = self.dump(job, &command, child, &place, sink);
         let verify = async {
             match verifier {
@@ -193,7 +220,7 @@ impl Workshop<'_> {
 
     /// Between SIGTERM and SIGKILL.
     pub(crate) fn grace(&self) -> Duration {
-        Duration::from_secs(self.order.limits.grace_seconds)
+        Duration::from_secs(self.order.limits().grace_seconds)
     }
 }
 

@@ -157,8 +157,15 @@ fn a_tool_that_prints_the_password_does_not_leak_it() {
     verifier = with_password(verifier);
     let mut second = part("seq 9");
     second.completion.verifier = Some(verifier);
-    for (dump, reason) in [(dump, Reason::DumpFailed), (second, Reason::VerificationFailed)] {
-        let pod = Pod::of(dump);
+    let mut printing = check("echo \"$PW\"", Expectation::StdoutEquals("yes".into()));
+    printing.process = with_password(printing.process);
+    for (dump, checks, reason) in [
+        (dump, vec![], Reason::DumpFailed),
+        (second, vec![], Reason::VerificationFailed),
+        (part("seq 9"), vec![printing], Reason::CheckFailed),
+    ] {
+        let mut pod = Pod::of(dump);
+        pod.order.plan.checks = checks;
         let ended = pod.fails(reason, &["[redacted:password]"]);
         let termination = fs::read_to_string(pod.path(pod::TERMINATION_LOG)).unwrap();
         for place in [ended.logs(), termination, ended.report.stderr_tail] {

@@ -6,5 +6,6 @@ mod failing;
 mod finding;
 mod fixture;
 mod hostile;
+mod probing;
 mod stopping;
 mod storing;

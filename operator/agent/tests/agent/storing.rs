@@ -52,18 +52,27 @@ fn a_dump_is_stored_described_and_restored_by_its_own_instructions() {
 }
 
 #[test]
-fn a_flipped_bit_stops_the_restore_by_hand() {
-    let pod = Pod::of(part("seq 1000"));
-    let (_, manifest) = pod.succeeds();
-    let object = pod.run_folder().join(&manifest.parts[0].object);
-    let mut bytes = fs::read(&object).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&object, bytes).unwrap();
-    let command = &manifest.parts[0].restore[0];
-    let status =
-        std::process::Command::new("bash").arg("-c").arg(command).current_dir(pod.run_folder()).output();
-    assert!(!status.unwrap().status.success());
+fn what_is_damaged_stops_the_restore_by_hand() {
+    let flip = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 1);
+    for compression in [Compression::None, Compression::Zstd { level: 3 }] {
+        for damage in [&flip as &dyn Fn(&mut Vec<u8>), &cut] {
+            let mut pod = Pod::of(part("seq 1000"));
+            pod.order.compression = compression;
+            let (_, manifest) = pod.succeeds();
+            let object = pod.run_folder().join(&manifest.parts[0].object);
+            let mut bytes = fs::read(&object).unwrap();
+            damage(&mut bytes);
+            fs::write(&object, bytes).unwrap();
+            let command = &manifest.parts[0].restore[0];
+            let mut bash = std::process::Command::new("bash");
+            let checked = bash.arg("-c").arg(command).current_dir(pod.run_folder()).output().unwrap();
+            assert!(!checked.status.success(), "{compression:?}");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use dbbackup_api::{
     DatabaseBackupStatus, condition,
     condition::Truth,
-    status::{LastBackupStatus, MAX_RECENT_RUNS, PluginIdentity, RunRecord, RunResult},
+    status::{LastBackupStatus, MAX_RECENT_RUNS, PluginIdentity, RunRecord, RunResult, ServerStatus},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -37,6 +37,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     events.extend(replaced(&draft));
     Decision {
         create: draft.create,
+        probe: draft.probe,
         status: Some(draft.status),
         delete: draft.delete,
         events,
@@ -98,12 +99,23 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
     let now = Time(draft.now);
     let status = &mut draft.status;
     let mut conditions = std::mem::take(&mut status.conditions);
+    let refused = draft.observed.planning.refused_probe();
+    let asked = status.server.is_some() || refused.is_some();
+    conditions.retain(|condition| condition.type_ != condition::SERVER_PROBED || asked);
     let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
         condition::set(&mut conditions, (type_, truth), reason, &cut(message), generation, now.clone());
     };
-    match obstacle {
-        Some((reason, message)) => set(condition::READY, Truth::False, reason, message),
-        None => set(condition::READY, Truth::True, "Ready", "runs can start"),
+    let blocking = status.server.iter().flat_map(|server| &server.problems).find(|problem| problem.blocking);
+    match (obstacle, blocking) {
+        (Some((reason, message)), _) => set(condition::READY, Truth::False, reason, message),
+        (None, Some(problem)) => set(condition::READY, Truth::False, &problem.reason, &problem.message),
+        (None, None) => set(condition::READY, Truth::True, "Ready", "runs can start"),
+    }
+    if let Some((reason, message)) = refused {
+        set(condition::SERVER_PROBED, Truth::False, reason, message);
+    } else if let Some(server) = &status.server {
+        let (truth, reason, message) = probed(server);
+        set(condition::SERVER_PROBED, truth, reason, &message);
     }
     match schedule {
         Schedule::Invalid(error) => {
@@ -182,6 +194,25 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
     status.conditions = conditions;
 }
 
+/// What a probe found, in one condition.
+fn probed(server: &ServerStatus) -> (Truth, &str, String) {
+    let ServerStatus { version, size_mebibytes, problems, probed_at, .. } = server;
+    let told = problems.iter().map(|problem| format!("{}: {}", problem.reason, problem.message));
+    let told = told.collect::<Vec<_>>().join("; ");
+    let first = problems.iter().find(|problem| problem.blocking).or(problems.first());
+    match (probed_at, first) {
+        (None, _) => (Truth::Unknown, "NotProbed", "the server was not asked yet".into()),
+        (Some(_), Some(problem)) if problem.blocking => (Truth::False, &problem.reason, told),
+        (Some(_), Some(problem)) => (Truth::True, &problem.reason, told),
+        (Some(_), None) => {
+            let version = version.as_deref().map(|version| format!(": version {version}"));
+            let size = size_mebibytes.map(|size| format!(", about {size} MiB to back up"));
+            let [version, size] = [version, size].map(Option::unwrap_or_default);
+            (Truth::True, "Probed", format!("the server answered{version}{size}"))
+        }
+    }
+}
+
 /// The two fields that the printer columns show.
 fn summarise(status: &mut DatabaseBackupStatus, obstacle: Option<(String, String)>) {
     let running = status.recent_runs.iter().find(|run| run.result == RunResult::Running);
@@ -221,8 +252,14 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
         let known = old.conditions.iter().find(|known| known.type_ == condition.type_);
         let moved = known
             .is_none_or(|known| (&known.status, &known.reason) != (&condition.status, &condition.reason));
-        let bad = condition.status == Truth::False.as_str()
-            || ["Fallback", "LastGoodKept"].contains(&condition.reason.as_str());
+        let remark = match condition.type_.as_str() {
+            condition::PLUGIN_RESOLVED => ["Fallback", "LastGoodKept"].contains(&condition.reason.as_str()),
+            condition::SERVER_PROBED => {
+                condition.status == Truth::True.as_str() && condition.reason != "Probed"
+            }
+            _ => false,
+        };
+        let bad = condition.status == Truth::False.as_str() || remark;
         let repeated = condition.type_ != condition::READY
             && events.iter().any(|event: &Event| event.reason == condition.reason);
         if moved && bad && !repeated {
@@ -231,6 +268,8 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
                 warning: condition.reason != "Suspended",
                 reason: condition.reason.clone(),
                 message: condition.message.clone(),
+                slot: None,
+                job: None,
             });
         }
     }
@@ -247,7 +286,13 @@ fn replaced(draft: &Draft<'_>) -> Option<Event> {
     let news = draft.observed.plugin_news.changed.as_deref();
     let news = news.map(|news| format!("; {news}")).unwrap_or_default();
     let message = format!("plugin {} plans from now on, before it was {}{news}", who(new), who(old));
-    Some(Event { warning: false, reason: "PluginChanged".into(), message: cut(&message) })
+    Some(Event {
+        warning: false,
+        reason: "PluginChanged".into(),
+        message: cut(&message),
+        slot: None,
+        job: None,
+    })
 }
 
 fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
@@ -281,7 +326,13 @@ fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
         RunResult::Skipped => (true, "BackupSkipped", format!("the backup of {slot} was skipped: {why}")),
         RunResult::Missed => (true, "BackupMissed", why),
     };
-    Some(Event { warning, reason: reason.into(), message: cut(&message) })
+    Some(Event {
+        warning,
+        reason: reason.into(),
+        message: cut(&message),
+        slot: Some(run.slot.0),
+        job: run.job.clone(),
+    })
 }
 
 pub(super) fn identity(planning: &Planning) -> Option<PluginIdentity> {

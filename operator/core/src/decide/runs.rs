@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Draft;
-use crate::observed::{JobState, ObservedJob, PodFate, Trouble};
+use crate::{
+    diagnosis,
+    observed::{JobState, ObservedJob, PodFate},
+};
 
 /// A pod has 60 s to end; later something is in its way.
 const LONG_ENDING: SignedDuration = SignedDuration::from_mins(3);
@@ -125,7 +128,7 @@ fn still_running(
 /// What a pod reported, if that is a failure.
 fn failure(pod: &PodFate) -> Option<(String, String)> {
     match &pod.report {
-        Some(Ok(report)) if report.outcome == Outcome::Failed => Some(told(report, pod.trouble.as_ref())),
+        Some(Ok(report)) if report.outcome == Outcome::Failed => Some(told(report, pod)),
         _ => None,
     }
 }
@@ -203,15 +206,15 @@ fn cause(
     ("ReportLost".into(), message)
 }
 
-/// A report's own words, and Kubernetes' where they explain them.
-fn told(report: &RunReport, trouble: Option<&Trouble>) -> (String, String) {
-    let reason = match (&report.plugin_reason, report.reason) {
-        (Some(word), _) if is_word(word) => word.clone(),
-        (_, Some(reason)) => format!("{reason:?}"),
-        (_, None) => "Internal".into(),
+/// What the plugin says of a report, or else its own words; and Kubernetes' where they explain them.
+fn told(report: &RunReport, pod: &PodFate) -> (String, String) {
+    let (reason, mut message) = match (&pod.diagnosis, &report.plugin_reason, report.reason) {
+        (Some(diagnosis), _, _) => diagnosis::say(diagnosis, report),
+        (None, Some(word), _) if is_word(word) => (word.clone(), report.message.clone()),
+        (None, _, Some(reason)) => (format!("{reason:?}"), report.message.clone()),
+        (None, _, None) => ("Internal".into(), report.message.clone()),
     };
-    let mut message = report.message.clone();
-    if let Some(trouble) = trouble {
+    if let Some(trouble) = &pod.trouble {
         message = format!("{message} ({}: {})", trouble.reason, trouble.message);
     }
     (reason, message)

@@ -3,5 +3,6 @@
 
 mod fixture;
 mod plugins;
+mod probe;
 mod runs;
 mod start;

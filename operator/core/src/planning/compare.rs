@@ -81,7 +81,8 @@ pub fn compare(old: &Planning, new: &Planning) -> Comparison {
 /// Every place where what would run differs. Who planned is not compared.
 pub fn diff(old: &Planned, new: &Planned) -> Vec<Change> {
     let value = |planned: &Planned| {
-        let Planned { plugin: _, fallback: _, plan, image, bindings } = planned;
+        // What is asked of the server beforehand changes no backup.
+        let Planned { plugin: _, fallback: _, plan, image, bindings, probing: _ } = planned;
         // Plans are made of what JSON has.
         serde_json::json!({"plan": plan, "image": image, "bindings": bindings})
     };
@@ -145,6 +146,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::planning::Probing;
 
     fn planned(argv: &[&str]) -> Planned {
         let argument = |text: &&str| Argument { pieces: vec![ArgumentPiece::Text((*text).to_owned())] };
@@ -175,6 +177,7 @@ mod tests {
             },
             image: "docker.io/library/postgres:18".into(),
             bindings: vec![],
+            probing: Probing::Nothing,
         }
     }
 

@@ -9,13 +9,14 @@ use dbbackup_protocol::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Planned, Planning, Refused};
+use super::{Planned, Planning, Refused, probe};
 use crate::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
     police::{self, Violation},
+    probing,
     render::{RenderConfig, RenderInput, render},
-    request,
+    request::{self, Prepared},
 };
 
 /// What the administrator decided for every plan.
@@ -49,11 +50,7 @@ fn planned(
 ) -> Result<Planned, Refusal> {
     let spec = &object.spec;
     let description = plugin.description();
-    let settings = plugin.validate_settings(spec.settings.as_ref())?;
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    let settings = Value::Object(settings).to_string();
-    let prepared = request::prepare((namespace, name), spec, description, settings)?;
+    let prepared = prepared(object, plugin)?;
     let plan = plugin.plan(&prepared.request)?.map_err(Refusal::Issues)?;
     let supplied: Vec<_> = prepared.bindings.iter().map(|bound| bound.name.clone()).collect();
     let violations = police::check(&plan, description, &supplied);
@@ -64,10 +61,12 @@ fn planned(
         .images
         .resolve(plan.image.as_deref(), spec.image.as_deref(), description)
         .map_err(|issue| vec![issue])?;
-    let planned = Planned { plugin: plugin.identity(), fallback, plan, image, bindings: prepared.bindings };
+    let probing = probe::probing(object, plugin, &prepared, administration);
+    let planned =
+        Planned { plugin: plugin.identity(), fallback, plan, image, bindings: prepared.bindings, probing };
     // What cannot be rendered is told now and not at the slot.
     let job = &NewJob {
-        name: name.to_owned(),
+        name: object.metadata.name.clone().unwrap_or_default(),
         slot: Timestamp::UNIX_EPOCH,
         trigger: Trigger::Schedule,
         token: None,
@@ -77,8 +76,17 @@ fn planned(
     Ok(planned)
 }
 
+/// The request for an object, and where its secrets are.
+pub(super) fn prepared(object: &DatabaseBackup, plugin: &impl PlanSource) -> Result<Prepared, Vec<Issue>> {
+    let settings = plugin.validate_settings(object.spec.settings.as_ref())?;
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let (server, settings) = (probing::known_server(object), Value::Object(settings).to_string());
+    request::prepare((namespace, name), &object.spec, plugin.description(), server, settings)
+}
+
 /// Why there is no plan.
-enum Refusal {
+pub(super) enum Refusal {
     /// The spec does not please the host, the plugin, the image policy or the renderer.
     Issues(Vec<Issue>),
     /// The plugin gave no usable answer.
@@ -100,7 +108,7 @@ impl From<Fault> for Refusal {
 }
 
 impl Refusal {
-    fn about(self, plugin: &PluginRef, fallback: bool) -> Refused {
+    pub(super) fn about(self, plugin: &PluginRef, fallback: bool) -> Refused {
         let faulty = |reason: String, what: &str| Refused {
             plugin: Some(plugin.clone()),
             fallback,

@@ -2,6 +2,7 @@
 
 mod compare;
 mod make;
+mod probe;
 
 use dbbackup_protocol::{
     contract::Issue,
@@ -11,6 +12,7 @@ use dbbackup_protocol::{
 
 pub use compare::{Change, Comparison, compare, diff};
 pub use make::{Administration, plan};
+pub use probe::{PlannedProbe, Probing, explain, findings};
 
 /// The answer for one object as it is now.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Planned {
     pub image: String,
     /// Secret values to mount.
     pub bindings: Vec<BoundSecret>,
+    /// What is asked of the server beforehand.
+    pub probing: Probing,
 }
 
 /// Why there is no plan.
@@ -80,6 +84,17 @@ impl Planning {
         match self {
             Self::Planned(planned) => Some(&planned.plugin),
             Self::Refused(refused) => refused.plugin.as_ref(),
+        }
+    }
+
+    /// Why the plugin's questions to the server cannot be asked, if so: reason and sentence.
+    pub fn refused_probe(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Planned(planned) => match &planned.probing {
+                Probing::Refused(reason, message) => Some((reason, message)),
+                Probing::Nothing | Probing::Planned(_) => None,
+            },
+            Self::Refused(_) => None,
         }
     }
 

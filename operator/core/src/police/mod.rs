@@ -7,6 +7,7 @@
 
 mod process;
 mod rules;
+mod speech;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +15,13 @@ use std::collections::BTreeSet;
 
 use dbbackup_protocol::{
     contract::Description,
+    optional::ProbePlan,
     plan::{BackupPlan, Check, Completion, Expectation, Output, Part, PartSource, PerItem},
+    probe::MAX_QUERIES,
 };
 
 pub use rules::Rule;
+pub use speech::{diagnosis, findings};
 
 /// Longest plan as JSON, in bytes: with storage and bindings it fits into a work order.
 const MAX_PLAN_BYTES: usize = 48 * 1024;
@@ -56,18 +60,10 @@ impl std::fmt::Display for Violation {
 pub fn check(plan: &BackupPlan, description: &Description, supplied: &[String]) -> Vec<Violation> {
     let mut police = Police::new(description, supplied);
     let BackupPlan { image, checks, parts, scratch_mebibytes } = plan;
-    let size = serde_json::to_vec(plan).map_or(usize::MAX, |json| json.len());
-    police.require(size <= MAX_PLAN_BYTES, Rule::PlanSize, "", || {
-        format!("the plan has {size} bytes as JSON, at most {MAX_PLAN_BYTES} fit into a Job")
-    });
-    if !police.violations.is_empty() {
-        // A plan that is too large is not looked at: it could break each rule a hundred thousand times.
+    if !police.size(&serde_json::to_vec(plan)) {
         return police.violations;
     }
-    if let Some(image) = image {
-        let known = description.images.iter().any(|described| described.name == *image);
-        police.require(known, Rule::Image, "/image", || "it names no image of the descriptor".into());
-    }
+    police.image(image.as_deref(), description);
     let scratch = scratch_mebibytes.unwrap_or_default();
     police.require(scratch <= MAX_SCRATCH_MEBIBYTES, Rule::Scratch, "/scratch_mebibytes", || {
         format!("at most {MAX_SCRATCH_MEBIBYTES}")
@@ -84,6 +80,30 @@ pub fn check(plan: &BackupPlan, description: &Description, supplied: &[String]) 
     let mut names = BTreeSet::new();
     for (at, source) in parts.iter().enumerate() {
         police.source(source, &format!("/parts/{at}"), &mut names);
+    }
+    police.violations
+}
+
+/// Everything that is wrong with a probe's plan; as [`check`].
+pub fn check_probe(plan: &ProbePlan, description: &Description, supplied: &[String]) -> Vec<Violation> {
+    let mut police = Police::new(description, supplied);
+    let ProbePlan { image, queries } = plan;
+    if !police.size(&serde_json::to_vec(plan)) {
+        return police.violations;
+    }
+    police.image(image.as_deref(), description);
+    police.require(queries.len() <= MAX_QUERIES, Rule::QueryCount, "/queries", || {
+        format!("there are {}, at most {MAX_QUERIES} are allowed", queries.len())
+    });
+    let mut names = BTreeSet::new();
+    for (at, query) in queries.iter().enumerate() {
+        let pointer = format!("/queries/{at}");
+        police
+            .require(is_name(&query.name), Rule::QueryName, &format!("{pointer}/name"), || NAME_RULE.into());
+        police.require(names.insert(&query.name), Rule::QueryNameTwice, &format!("{pointer}/name"), || {
+            "another query of the plan has this name".into()
+        });
+        police.process(&query.process, &format!("{pointer}/process"), Items::None);
     }
     police.violations
 }
@@ -117,6 +137,20 @@ impl<'a> Police<'a> {
         if !holds && self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { rule, pointer: pointer.to_owned(), message: message() });
         }
+    }
+
+    /// Whether a plan is small enough to be looked at: a larger one could break each rule a hundred thousand times.
+    fn size(&mut self, plan: &serde_json::Result<Vec<u8>>) -> bool {
+        let size = plan.as_ref().map_or(usize::MAX, Vec::len);
+        self.require(size <= MAX_PLAN_BYTES, Rule::PlanSize, "", || {
+            format!("the plan has {size} bytes as JSON, at most {MAX_PLAN_BYTES} fit into a Job")
+        });
+        size <= MAX_PLAN_BYTES
+    }
+
+    fn image(&mut self, image: Option<&str>, description: &Description) {
+        let known = image.is_none_or(|image| description.images.iter().any(|it| it.name == image));
+        self.require(known, Rule::Image, "/image", || "it names no image of the descriptor".into());
     }
 
     /// Text that ends up in an argument, an environment, a file name or a message of the agent.

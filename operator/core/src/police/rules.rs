@@ -59,6 +59,16 @@ pub enum Rule {
     BindingSupplied,
     /// An encoding can be carried out.
     Encoding,
+    /// A probe asks so much and no more.
+    QueryCount,
+    /// A query's name is a word.
+    QueryName,
+    /// Queries have different names.
+    QueryNameTwice,
+    /// What a plugin found out is a list that somebody can read.
+    FindingCount,
+    /// The reason of a problem or of a diagnosis is a CamelCase word.
+    SpokenReason,
 }
 
 impl Rule {
@@ -93,6 +103,11 @@ impl Rule {
             Self::BindingDeclared => "P026-binding-declared",
             Self::BindingSupplied => "P027-binding-supplied",
             Self::Encoding => "P028-encoding",
+            Self::QueryCount => "P029-query-count",
+            Self::QueryName => "P030-query-name",
+            Self::QueryNameTwice => "P031-query-name-twice",
+            Self::FindingCount => "P032-finding-count",
+            Self::SpokenReason => "P033-spoken-reason",
         }
     }
 }

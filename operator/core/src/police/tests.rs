@@ -1,5 +1,6 @@
 use dbbackup_protocol::{
     contract::{Binding, Image},
+    optional::Query,
     plan::{
         Argument, ArgumentPiece, ConfigFile, Encoding, EnvVar, Escape, Fragment, Process, SecretRef,
         Separator, Substitution, Tail,
@@ -256,4 +257,54 @@ fn every_rule_has_its_own_id_and_a_case() {
     // The last rule's number counts the rules.
     assert_eq!(Rule::Encoding.id(), "P028-encoding");
     assert_eq!((broken.len(), ids.len()), (28, 28), "{ids:?}");
+}
+
+fn probe_violations(plan: &ProbePlan) -> Vec<(&'static str, String)> {
+    let violations = check_probe(plan, &description(), &["password".into()]);
+    violations.into_iter().map(|violation| (violation.rule.id(), violation.pointer)).collect()
+}
+
+#[test]
+fn a_probe_is_policed_as_a_dump_is() {
+    let query = |name: &str, process: Process| Query { name: name.into(), process };
+    let good = || ProbePlan {
+        image: Some("client".into()),
+        queries: vec![
+            query("version", process(vec![text("psql")])),
+            query("size", process(vec![text("psql")])),
+        ],
+    };
+    assert_eq!(probe_violations(&good()), []);
+    let at = |id, pointer: &str| vec![(id, pointer.to_owned())];
+    let cases: [(fn(&mut ProbePlan), _); 8] = [
+        (|plan| plan.image = Some("other".into()), at("P002-image", "/image")),
+        (|plan| plan.queries[1].name = "version".into(), at("P031-query-name-twice", "/queries/1/name")),
+        (|plan| plan.queries[0].name = "a b".into(), at("P030-query-name", "/queries/0/name")),
+        (
+            |plan| {
+                plan.queries = (0..17)
+                    .map(|at| Query { name: format!("q{at}"), process: process(vec![text("psql")]) })
+                    .collect();
+            },
+            at("P029-query-count", "/queries"),
+        ),
+        (
+            |plan| plan.queries[0].process.argv = vec![text("./x")],
+            at("P019-program", "/queries/0/process/argv/0"),
+        ),
+        (
+            |plan| plan.queries[0].process.env[0].value = vec![Fragment::Item],
+            at("P021-item-scope", "/queries/0/process/env/0/value/0"),
+        ),
+        (
+            |plan| plan.queries[0].process.env[0].value = vec![secret("passphrase", Encoding::Raw)],
+            at("P027-binding-supplied", "/queries/0/process/env/0/value/0/secret/binding"),
+        ),
+        (|plan| plan.queries[0].process.argv.push(text(&"x".repeat(50_000))), at("P001-plan-size", "")),
+    ];
+    for (change, expected) in cases {
+        let mut plan = good();
+        change(&mut plan);
+        assert_eq!(probe_violations(&plan), expected);
+    }
 }

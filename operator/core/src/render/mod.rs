@@ -8,6 +8,7 @@
 //! - the pod passes the Restricted Pod Security Standard.
 
 mod pod;
+mod probe;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use dbbackup_api::{
 use dbbackup_protocol::{
     contract::Issue,
     pod::{EXIT_PERMANENT, MOVER},
-    work_order::{self, Compression, Limits, Run, Storage, Trigger, WorkOrder, WorkOrderError},
+    work_order::{self, Compression, Limits, PluginRef, Run, Storage, Trigger, WorkOrder, WorkOrderError},
 };
 use k8s_openapi::{
     api::{
@@ -36,6 +37,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
+pub use probe::{ProbeInput, render_probe};
 pub use storage::destination;
 
 use crate::{decide::NewJob, names, planning::Planned};
@@ -135,7 +137,17 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
     let storage = destination(&object.spec.storage_destination).map_err(RenderError::Refused)?;
     let tls = volumes::database_tls(&object.spec).map_err(RenderError::Refused)?;
     let order = work_order(&owner, input, storage).to_env_value()?;
-    let parts = pod::Parts { spec: &object.spec, planned, config, owner: &owner, order: &order, tls };
+    let parts = pod::Parts {
+        spec: &object.spec,
+        config,
+        owner: &owner,
+        image: &planned.image,
+        bindings: &planned.bindings,
+        scratch_mebibytes: planned.plan.scratch_mebibytes,
+        purpose: pod::Purpose::Backup,
+        order: &order,
+        tls,
+    };
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(job.name.clone()),
@@ -194,21 +206,24 @@ impl<'a> Owner<'a> {
 }
 
 fn annotations(job: &NewJob, planned: &Planned) -> BTreeMap<String, String> {
-    let plugin = &planned.plugin;
     let trigger = match job.trigger {
         Trigger::Schedule => "schedule",
         Trigger::Manual => "manual",
     };
-    let mut annotations = BTreeMap::from([
-        (SLOT_ANNOTATION.to_owned(), job.slot.to_string()),
-        (TRIGGER_ANNOTATION.to_owned(), trigger.to_owned()),
-        (PLUGIN_ANNOTATION.to_owned(), format!("{}@{}", plugin.id, plugin.version)),
-        (PLUGIN_DIGEST_ANNOTATION.to_owned(), plugin.digest.clone()),
-    ]);
+    let mut annotations = by_plugin(&planned.plugin);
+    annotations.insert(SLOT_ANNOTATION.to_owned(), job.slot.to_string());
+    annotations.insert(TRIGGER_ANNOTATION.to_owned(), trigger.to_owned());
     if let Some(token) = &job.token {
         annotations.insert(TOKEN_ANNOTATION.to_owned(), token.clone());
     }
     annotations
+}
+
+fn by_plugin(plugin: &PluginRef) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (PLUGIN_ANNOTATION.to_owned(), format!("{}@{}", plugin.id, plugin.version)),
+        (PLUGIN_DIGEST_ANNOTATION.to_owned(), plugin.digest.clone()),
+    ])
 }
 
 /// First match counts. A failure that would only repeat itself ends the Job; an eviction or a drained node costs

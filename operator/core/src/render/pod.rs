@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbbackup_api::{DatabaseBackupSpec, GROUP, template::PodTemplate};
-use dbbackup_protocol::pod::{
-    AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_DB_TYPE, ENV_POD_UID,
-    ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL, MOVER,
+use dbbackup_api::{DatabaseBackupSpec, GROUP, PROBE, PURPOSE_LABEL, template::PodTemplate};
+use dbbackup_protocol::{
+    pod::{
+        AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_DB_TYPE, ENV_POD_UID,
+        ENV_PROBE_ORDER, ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL, MOVER,
+    },
+    work_order::BoundSecret,
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -19,7 +22,6 @@ use super::{
     Owner, RenderConfig,
     volumes::{self, Mounted, Mounter, SecretFiles},
 };
-use crate::planning::Planned;
 
 /// Time between SIGTERM and SIGKILL for the pod: the agent ends the plan's processes, which have their own, shorter
 /// grace period, aborts its uploads and reports.
@@ -29,12 +31,26 @@ const TERMINATION_GRACE_SECONDS: i64 = 60;
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
     pub(super) spec: &'a DatabaseBackupSpec,
-    pub(super) planned: &'a Planned,
     pub(super) config: &'a RenderConfig,
     pub(super) owner: &'a Owner<'a>,
-    /// The work order, already escaped for an environment value.
+    /// Full reference of the client image.
+    pub(super) image: &'a str,
+    pub(super) bindings: &'a [BoundSecret],
+    /// None: the smallest.
+    pub(super) scratch_mebibytes: Option<u32>,
+    pub(super) purpose: Purpose,
+    /// The order, already escaped for an environment value.
     pub(super) order: &'a str,
     pub(super) tls: Vec<SecretFiles>,
+}
+
+/// What a pod is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It makes a backup.
+    Backup,
+    /// It asks the server; there is nothing of the storage in it.
+    Probe,
 }
 
 /// The pod template of the Job.
@@ -43,7 +59,7 @@ pub(super) fn template(parts: &Parts<'_>) -> PodTemplateSpec {
     let wishes = parts.spec.pod_template.as_ref().unwrap_or(&own);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(wishes, parts.owner)),
+            labels: Some(labels(wishes, parts)),
             annotations: Some(wished(&wishes.annotations)).filter(|all| !all.is_empty()),
             ..ObjectMeta::default()
         }),
@@ -105,7 +121,7 @@ fn client(parts: &Parts<'_>, wishes: &PodTemplate, volumes: &[Mounted]) -> Conta
         command: Some(words(&[AGENT, "shim"])),
         env: Some(env(parts)),
         resources: Some(resources),
-        ..container(CLIENT, &parts.planned.image, Mounter::Client, volumes)
+        ..container(CLIENT, parts.image, Mounter::Client, volumes)
     }
 }
 
@@ -147,17 +163,22 @@ fn container(name: &str, image: &str, by: Mounter, volumes: &[Mounted]) -> Conta
     }
 }
 
-/// The variables that the original system gave, and the work order.
+/// The variables that the original system gave, and the order.
 fn env(parts: &Parts<'_>) -> Vec<EnvVar> {
     let spec = parts.spec;
     let destination = &spec.storage_destination;
-    vec![
-        literal(ENV_DB_TYPE, &spec.database_type),
-        literal(ENV_STORAGE_TYPE, destination.type_.as_str()),
-        literal(ENV_BUCKET, destination.bucket.as_deref().unwrap_or_default()),
-        literal(ENV_BACKUP_PATH, destination.path.as_deref().unwrap_or_default()),
-        EnvVar { name: ENV_WORK_ORDER.into(), value: Some(parts.order.to_owned()), value_from: None },
-    ]
+    let order =
+        |name: &str| EnvVar { name: name.into(), value: Some(parts.order.to_owned()), value_from: None };
+    match parts.purpose {
+        Purpose::Backup => vec![
+            literal(ENV_DB_TYPE, &spec.database_type),
+            literal(ENV_STORAGE_TYPE, destination.type_.as_str()),
+            literal(ENV_BUCKET, destination.bucket.as_deref().unwrap_or_default()),
+            literal(ENV_BACKUP_PATH, destination.path.as_deref().unwrap_or_default()),
+            order(ENV_WORK_ORDER),
+        ],
+        Purpose::Probe => vec![literal(ENV_DB_TYPE, &spec.database_type), order(ENV_PROBE_ORDER)],
+    }
 }
 
 /// Kubernetes expands `$(NAME)` in values and `$$` to `$`: a doubled `$` is what was written.
@@ -166,9 +187,12 @@ fn literal(name: &str, value: &str) -> EnvVar {
 }
 
 /// The user's labels under ours.
-fn labels(wishes: &PodTemplate, owner: &Owner<'_>) -> BTreeMap<String, String> {
+fn labels(wishes: &PodTemplate, parts: &Parts<'_>) -> BTreeMap<String, String> {
     let mut labels = wished(&wishes.labels);
-    labels.extend(owner.labels());
+    labels.extend(parts.owner.labels());
+    if parts.purpose == Purpose::Probe {
+        labels.insert(PURPOSE_LABEL.into(), PROBE.into());
+    }
     labels
 }
 

@@ -19,7 +19,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use super::pod::Parts;
+use super::pod::{Parts, Purpose};
 use crate::secrets;
 
 /// Readable by the group (`fsGroup`), by nobody else.
@@ -80,7 +80,7 @@ pub(super) struct SecretFiles {
 /// All volumes of a pod.
 pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     use Mounter::{Client, Install, Mover};
-    let scratch = parts.planned.plan.scratch_mebibytes.unwrap_or_default().max(SCRATCH_MEBIBYTES);
+    let scratch = parts.scratch_mebibytes.unwrap_or_default().max(SCRATCH_MEBIBYTES);
     let mut all = vec![
         empty("agent", AGENT_DIR, AGENT_MEBIBYTES, None, (&[Install], &[Client])),
         empty("socket", SOCKET_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client, Mover], &[])),
@@ -89,6 +89,9 @@ pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     ];
     all.extend(projected("bindings", BINDINGS_DIR, bindings(parts), &[Client]));
     all.extend(projected("database-tls", DATABASE_TLS_DIR, parts.tls.clone(), &[Client]));
+    if parts.purpose == Purpose::Probe {
+        return all;
+    }
     all.extend(projected("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
     all.extend(projected("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
     all.extend(claim(parts.spec));
@@ -122,7 +125,7 @@ pub(super) fn database_tls(spec: &DatabaseBackupSpec) -> Result<Vec<SecretFiles>
 /// One file for each binding, named like it, whatever the key is called.
 fn bindings(parts: &Parts<'_>) -> Vec<SecretFiles> {
     let mut by_secret: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
-    for bound in &parts.planned.bindings {
+    for bound in parts.bindings {
         by_secret.entry(&bound.secret).or_default().push((bound.key.clone(), bound.name.clone()));
     }
     by_secret.into_iter().map(|(secret, files)| SecretFiles { secret: secret.to_owned(), files }).collect()

@@ -1,6 +1,6 @@
 //! What the API server refuses by itself, in sentences that a user understands; and what it shows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use dbbackup_e2e::{Spec, World, kubectl, run};
@@ -101,18 +101,33 @@ fn a_bad_schedule_is_refused_by_kubectl_apply() -> Result<()> {
     })
 }
 
+fn deploy(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(folder)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn every_way_to_install_can_be_built() -> Result<()> {
+    for (variant, watched) in [("base", "ClusterRoleBinding"), ("namespaced", "value: shop")] {
+        let built = kubectl(["kustomize", &deploy(variant).to_string_lossy()]).text()?;
+        ensure!(
+            built.contains(watched) && built.contains("db-backup-operator-secrets"),
+            "{variant}: {built}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn every_sample_is_accepted() -> Result<()> {
     run("samples", |world| {
-        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples");
         let mut seen = 0;
-        for entry in std::fs::read_dir(samples)? {
+        for entry in std::fs::read_dir(deploy("samples"))? {
             let file = entry?.path();
             if file.extension().is_some_and(|extension| extension == "yaml") {
-                world
-                    .kubectl(["create", "--dry-run=server", "--filename", &file.to_string_lossy()])
-                    .text()?;
+                let create = ["create", "--dry-run=server", "--validate=strict", "--filename"];
+                world.kubectl(create.into_iter().chain([&*file.to_string_lossy()])).text()?;
                 seen += 1;
             }
         }

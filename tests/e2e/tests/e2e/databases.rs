@@ -1,4 +1,4 @@
-//! Servers that say no, or nothing.
+//! Servers that say no, or nothing: the plugin says what it means, and the tool's own words stay.
 
 use anyhow::Result;
 use dbbackup_e2e::{Engine, Login, Spec, nasty_secret, run, shared};
@@ -32,7 +32,8 @@ fn wrong(username: &str) -> Login {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_wrong_password_for_postgres() -> Result<()> {
-    let why = ("DumpFailed", &["password authentication failed"] as &[_]);
+    let why =
+        ("PasswordRejected", &["postgres18.e2e-servers.svc:5432", "password authentication failed"] as &[_]);
     refused("pg-password", Engine::Postgres18, Some(wrong("postgres")), |spec| spec, why)
 }
 
@@ -44,7 +45,7 @@ fn a_wrong_password_for_mysql() -> Result<()> {
         Engine::MySql,
         Some(wrong("root")),
         |spec| spec,
-        ("DumpFailed", &["check grants", "access denied"]),
+        ("PasswordRejected", &["spec.connection.credentials", "check grants", "access denied"]),
     )
 }
 
@@ -56,14 +57,14 @@ fn a_wrong_password_for_mariadb() -> Result<()> {
         Engine::MariaDb,
         Some(wrong("root")),
         |spec| spec,
-        ("DumpFailed", &["check grants", "access denied"]),
+        ("PasswordRejected", &["spec.connection.credentials", "check grants", "access denied"]),
     )
 }
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_wrong_password_for_mongodb() -> Result<()> {
-    let why = ("DumpFailed", &["authentication"] as &[_]);
+    let why = ("PasswordRejected", &["authentication"] as &[_]);
     refused("mongo-password", Engine::FerretDb, Some(wrong("admin")), |spec| spec, why)
 }
 
@@ -71,7 +72,7 @@ fn a_wrong_password_for_mongodb() -> Result<()> {
 #[ignore = "needs a cluster: make e2e"]
 fn a_host_that_does_not_exist() -> Result<()> {
     let elsewhere = |spec: Spec| spec.set("connection.host", json!("no-such-db.e2e-servers.svc"));
-    let why = ("DumpFailed", &["could not translate host name", "no-such-db"] as &[_]);
+    let why = ("HostNotFound", &["could not translate host name", "no-such-db", "may go well"] as &[_]);
     refused("pg-nowhere", Engine::Postgres18, None, elsewhere, why)
 }
 
@@ -81,22 +82,39 @@ fn a_port_at_which_nobody_listens() -> Result<()> {
     // The address of the pod itself: a Service would drop the packet without an answer.
     let elsewhere =
         |spec: Spec| spec.set("connection.host", json!("127.0.0.1")).set("connection.port", json!(1));
-    let why = ("DumpFailed", &["connection refused"] as &[_]);
+    let why = ("ConnectionRefused", &["nothing listens at 127.0.0.1:1", "connection refused"] as &[_]);
     refused("mongo-nobody", Engine::FerretDb, None, elsewhere, why)
+}
+
+/// A role of the shared server which may not read everything in the database `shop`: the dump fails loudly.
+fn lacks_a_right(role: &str, reason: &str, words: &[&str]) -> Result<()> {
+    let login = Login { username: role.into(), password: nasty_secret(role) };
+    let name = format!("pg-{}", role.replace('_', "-"));
+    refused(&name, Engine::Postgres18, Some(login), |spec| spec.database("shop"), (reason, words))
 }
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_role_that_may_not_read() -> Result<()> {
-    let login = Login { username: "powerless".into(), password: nasty_secret("powerless") };
-    let why = ("DumpFailed", &["permission denied"] as &[_]);
-    refused("pg-powerless", Engine::Postgres18, Some(login), |spec| spec.database("shop"), why)
+    lacks_a_right("powerless", "GrantMissing", &["permission denied", "pg_read_all_data"])
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_role_that_row_security_shows_only_some_rows() -> Result<()> {
+    lacks_a_right("no_bypass", "RowSecurityActive", &["row-level security", "empty"])
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_role_that_may_not_read_a_large_object() -> Result<()> {
+    lacks_a_right("no_large", "GrantMissing", &["permission denied for large object 100002"])
 }
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_database_that_does_not_exist() -> Result<()> {
-    let why = ("ListingFailed", &["does not exist"] as &[_]);
+    let why = ("DatabaseNotFound", &["has no database \"shpo\"", "does not exist"] as &[_]);
     refused("pg-typo", Engine::Postgres18, None, |spec| spec.database("shpo"), why)
 }
 
@@ -104,6 +122,6 @@ fn a_database_that_does_not_exist() -> Result<()> {
 #[ignore = "needs a cluster: make e2e"]
 fn a_client_that_is_older_than_its_server() -> Result<()> {
     let older = |spec: Spec| spec.database("empty").settings(json!({"serverVersion": 15}));
-    let why = ("DumpFailed", &["server version mismatch"] as &[_]);
+    let why = ("ClientTooOld", &["server version mismatch", "serverVersion"] as &[_]);
     refused("pg-older", Engine::Postgres18, None, older, why)
 }

@@ -1,7 +1,7 @@
 //! The generic plugin: any command that writes a dump to its output, a file or a folder.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Download, Spec, World, nasty_secret, run};
+use dbbackup_e2e::{Download, Engine, Spec, World, nasty_secret, run, shared};
 use serde_json::{Value, json};
 
 /// Bytes that a text-minded tool would change.
@@ -103,6 +103,32 @@ fn an_unknown_type_without_a_command_names_what_is_missing() -> Result<()> {
         let backup = world.backup("any", Spec::new("cassandra", &store))?;
         backup.is_refused("ArgvMissing", &["spec.settings.argv", "cassandra"])?;
         store.holds_nothing()
+    })
+}
+
+/// A dump by `pg_dump` of which a shell passes on only so much, and still ends well.
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_verifier_refuses_what_was_cut() -> Result<()> {
+    run("generic-verifier", |world| {
+        let (server, store) = (shared(Engine::Postgres18)?, world.s3()?);
+        world.login(&server.backup_login())?;
+        let spec = |cut: &str| {
+            let dump =
+                format!("PGHOST=$DB_HOST PGDATABASE=shop pg_dump --format=custom --compress=0 | {cut}");
+            Spec::of(server, &store)
+                .set("databaseType", json!("generic"))
+                .set("image", json!("db-backup.test/postgres:18"))
+                .settings(json!({
+                    "argv": ["sh", "-c", dump], "secretEnv": {"PGUSER": "username", "PGPASSWORD": "password"},
+                    "header": "PGDMP", "verifierArgv": ["pg_restore", "--file=/dev/null"]
+                }))
+        };
+        for (name, cut) in [("a-byte-short", "head -c -1"), ("half", "head -c 300000")] {
+            let ended = world.backup(name, spec(cut))?.run_now()?.ended()?;
+            ended.failed("VerificationFailed", &["pg_restore", "exited with 1"])?;
+        }
+        world.backup("whole", spec("cat"))?.run_now()?.ended()?.succeeded().map(drop)
     })
 }
 

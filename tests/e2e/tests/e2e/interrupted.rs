@@ -1,7 +1,7 @@
 //! Runs that something ends half-way: none leaves anything that looks like a backup.
 
 use anyhow::Result;
-use dbbackup_e2e::{Backup, Engine, Spec, Store, World, run, until};
+use dbbackup_e2e::{Backup, Engine, Spec, Store, World, run, sha256, until};
 use serde_json::json;
 
 /// Asks for the run that is interrupted.
@@ -13,6 +13,14 @@ fn half_way<'w>(world: &'w World, store: &Store, spec: Spec) -> Result<Backup<'w
     backup.run_by_token(TOKEN)?;
     until("an upload that has begun", || Ok((!store.unfinished()?.is_empty()).then_some(())))?;
     Ok(backup)
+}
+
+/// A script that waits for a program of its container and kills it.
+fn killer(program: &str) -> String {
+    format!(
+        "while sleep 0.1; do for p in /proc/[0-9]*; do if read -r name <$p/comm && [ \"$name\" = {program} ]; then \
+         kill -9 ${{p#/proc/}}; exit; fi; done; done"
+    )
 }
 
 fn endless(store: &Store) -> Spec {
@@ -34,9 +42,35 @@ fn a_dump_tool_that_is_killed() -> Result<()> {
         let backup = half_way(world, &store, spec)?;
         let run = backup.run_of(TOKEN);
         let pod = run.pod_with_running("client")?;
-        let kill = "for p in /proc/[0-9]*; do read -r name <$p/comm; [ \"$name\" != pg_dump ] || kill -9 ${p#/proc/}; done";
-        world.kubectl(["exec", &pod, "--container=client", "--", "sh", "-c", kill]).text()?;
+        world.kubectl(["exec", &pod, "--container=client", "--", "sh", "-c", &killer("pg_dump")]).text()?;
         run.ended()?.failed("DumpKilled", &["pg_dump", "SIGKILL"])
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_mongodump_that_is_killed() -> Result<()> {
+    run("killed-mongodump", |world| {
+        let (source, store) = (world.server(Engine::FerretDb)?, world.s3()?);
+        // What compression cannot make much smaller, and so much of it that mongodump is held up.
+        let noise = |document: u32| -> String {
+            (0..1024).map(|piece| sha256(format!("{document} {piece}"))).collect()
+        };
+        let documents: String =
+            (0..600).map(|id| json!({"_id": id, "noise": noise(id)}).to_string() + "\n").collect();
+        let insert = ["insert", "shop", "big"].map(str::to_owned).to_vec();
+        source.exec([source.client("mongoprobe"), insert].concat()).input(documents).text()?;
+        world.login(&source.admin_login())?;
+        let spec = Spec::of(&source, &store).set("compression", json!({"algorithm": "zstd", "level": 19}));
+        let backup = half_way(world, &store, spec)?;
+        let run = backup.run_of(TOKEN);
+        let pod = run.pod_with_running("client")?;
+        // The image has no shell, so one comes from beside it and sees the client's processes.
+        let beside =
+            ["debug", &pod, "--target=client", "--profile=restricted", "--image=db-backup.test/busybox:1"];
+        let script = ["--", "sh", "-c", &killer("mongodump")];
+        world.kubectl(beside.into_iter().chain(script)).text()?;
+        run.ended()?.failed("DumpKilled", &["mongodump", "SIGKILL"])
     })
 }
 

@@ -61,6 +61,23 @@ fn a_leftover_is_found() -> Result<()> {
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
+fn a_stray_option_file_would_spoil_a_dump() -> Result<()> {
+    // All dumps of the tests run beside it.
+    for (engine, tool) in [(Engine::MySql, "mysqldump"), (Engine::MariaDb, "mariadb-dump")] {
+        let server = shared(engine)?;
+        let is_whole = |reads_it: bool| -> Result<bool> {
+            let mut words = server.client(tool);
+            words.retain(|word| !(reads_it && word == "--no-defaults"));
+            words.push("empty".into());
+            Ok(server.exec(words).text()?.contains("\n-- Dump completed"))
+        };
+        ensure!(is_whole(false)? && !is_whole(true)?, "{tool} does not read the file");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
 fn a_difference_is_found() -> Result<()> {
     run("difference", |world| {
         let server = world.server(Engine::Postgres18)?;

@@ -14,7 +14,14 @@ fn a_whole_server_comes_back() -> Result<()> {
         ensure!(download.manifest.parts.len() == 1, "{:?}", download.manifest.parts);
         let target = world.server(Engine::FerretDb)?;
         download.restore_into(&target)?;
-        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+        // Documents that exist already would be skipped in silence.
+        let again = download.restore_into(&target).err().map(|error| error.to_string()).unwrap_or_default();
+        ensure!(
+            again.contains("ended with exit status: 1"),
+            "a second restore into the same server: {again:?}"
+        );
+        Ok(())
     })
 }
 
@@ -41,6 +48,6 @@ fn a_database_that_does_not_exist_is_no_green_backup() -> Result<()> {
         let (source, store) = (shared(Engine::FerretDb)?, world.s3()?);
         world.login(&source.backup_login())?;
         let ended = world.backup("typo", Spec::of(source, &store).database("shpo"))?.run_now()?.ended()?;
-        ended.failed("DumpIncomplete", &["done dumping shpo"])
+        ended.failed("DatabaseNotFound", &["has no database \"shpo\"", "done dumping shpo"])
     })
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use dbbackup_e2e::{Backup, OPERATOR_NAMESPACE, Spec, World, kubectl, run, sha256};
+use dbbackup_e2e::{Backup, OPERATOR_NAMESPACE, Spec, World, kubectl, run, sha256, until};
 use serde_json::{Map, Value, json};
 
 /// The host's test plugin, which does what a test writes into it; without names, because a `ConfigMap` is small.
@@ -135,10 +135,12 @@ fn is_ready(backup: &Backup<'_>) -> Result<()> {
     })
 }
 
+/// Events come after the status that they belong to.
 fn has_event(world: &World, words: &[&str]) -> Result<()> {
-    let events = world.kubectl(["events", "--for=databasebackup/any"]).text()?;
-    ensure!(words.iter().all(|word| events.contains(word)), "{words:?} are not in the events: {events}");
-    Ok(())
+    until(&format!("an event with {words:?}"), || {
+        let events = world.kubectl(["events", "--for=databasebackup/any"]).text()?;
+        Ok(events.lines().any(|line| words.iter().all(|word| line.contains(word))).then_some(()))
+    })
 }
 
 fn spec(world: &World, plugin: &Plugin<'_>) -> Result<Spec> {

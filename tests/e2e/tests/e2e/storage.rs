@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dbbackup_e2e::{Spec, Store, World, nasty_secret, run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A dump that needs more than one part of an upload.
 const DUMP: [&str; 5] = ["dd", "if=/dev/urandom", "bs=1M", "count=24", "status=none"];
@@ -35,6 +35,16 @@ fn credentials_that_the_store_refuses() -> Result<()> {
         world.secret("wrong", &keys)?;
         let change = |spec: Spec| spec.set("storageDestination.secretName", json!("wrong"));
         fails(world, &store, change, ("StorageDenied", &["e2e-backups"]))
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_store_that_wants_requests_to_be_signed() -> Result<()> {
+    run("store-unsigned", |world| {
+        let change = |spec: Spec| spec.set("storageDestination.secretName", Value::Null);
+        let words = ["anonymous", "no spec.storageDestination.secretName is given", "name a Secret"];
+        fails(world, &world.s3()?, change, ("StorageDenied", &words))
     })
 }
 

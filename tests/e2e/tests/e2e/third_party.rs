@@ -151,3 +151,17 @@ fn failed(world: &World, name: &str, spec: Spec, reason: &str, words: &str) -> R
     );
     Ok(())
 }
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn the_examples_objects_are_accepted() -> Result<()> {
+    run("third-party-samples", |world| {
+        for name in ["redis", "etcd"] {
+            let sample = format!("../../plugins/examples/{name}/backup.yaml");
+            let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join(sample);
+            let strict = ["apply", "--dry-run=server", "--validate=strict", "--filename"];
+            world.kubectl([&strict[..], &[&sample.to_string_lossy()]].concat()).text()?;
+        }
+        Ok(())
+    })
+}

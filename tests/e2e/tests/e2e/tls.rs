@@ -45,13 +45,13 @@ fn a_postgres_that_takes_nothing_unencrypted() -> Result<()> {
             let spec = tls.into_iter().fold(spec, |spec, tls| spec.set("connection.tls", tls));
             world.backup(name, spec)?.run_now()?.ended()
         };
-        let refused = |words: &'static [&'static str]| ("DumpFailed", words);
-        for (name, tls, (reason, words)) in [
-            ("never", json!({"mode": "disable"}), refused(&["no encryption"])),
+        for (name, tls, reason, words) in [
+            ("never", json!({"mode": "disable"}), "LoginRefused", &["no encryption", "tls.mode"]),
             (
                 "stranger",
                 json!({"mode": "verify-full", "caSecret": {"name": "stranger"}}),
-                refused(&["certificate verify failed"]),
+                "CertificateRejected",
+                &["certificate verify failed", "caSecret"],
             ),
         ] {
             ended(name, Some(tls))?.failed(reason, words)?;

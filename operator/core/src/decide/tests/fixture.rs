@@ -5,6 +5,7 @@ use dbbackup_api::{
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::{
+    optional::ProbePlan,
     plan::BackupPlan,
     report::{ManifestRef, Outcome, Reason, RunReport, VERSION},
     work_order::PluginRef,
@@ -15,8 +16,8 @@ use serde_json::json;
 use crate::{
     decide::{Decision, decide},
     names,
-    observed::{JobState, Observed, ObservedJob, PodFate, RefusedCreate},
-    planning::{Planned, Planning, PluginNews, Refused},
+    observed::{JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
+    planning::{Planned, PlannedProbe, Planning, PluginNews, Probing, Refused},
 };
 
 pub(super) const UID: &str = "0b6d3c5e-0000-4000-8000-000000000001";
@@ -31,6 +32,7 @@ pub(super) fn at(text: &str) -> Timestamp {
 pub(super) struct World {
     pub object: DatabaseBackup,
     pub jobs: Vec<ObservedJob>,
+    pub probes: Vec<ObservedProbe>,
     pub planning: Planning,
     pub plugin_news: PluginNews,
     pub refused: Option<RefusedCreate>,
@@ -54,11 +56,18 @@ impl World {
         .unwrap();
         let plugin = PluginRef { id: "postgres".into(), version: "0.1.0".into(), digest: "sha256:00".into() };
         let plan = BackupPlan { image: None, checks: vec![], parts: vec![], scratch_mebibytes: None };
-        let planned =
-            Planned { plugin, fallback: false, plan, image: "postgres:18".into(), bindings: vec![] };
+        let planned = Planned {
+            plugin,
+            fallback: false,
+            plan,
+            image: "postgres:18".into(),
+            bindings: vec![],
+            probing: Probing::Nothing,
+        };
         Self {
             object,
             jobs: vec![],
+            probes: vec![],
             planning: Planning::Planned(Box::new(planned)),
             plugin_news: PluginNews::default(),
             refused: None,
@@ -93,10 +102,26 @@ impl World {
         })
     }
 
+    /// With a plugin that asks the server.
+    pub(super) fn asking(self) -> Self {
+        self.with(|world| {
+            let Planning::Planned(planned) = &mut world.planning else { return };
+            let plan = ProbePlan { image: None, queries: vec![] };
+            let planned_probe = PlannedProbe { plan, image: "postgres:18".into(), bindings: vec![] };
+            planned.probing = Probing::Planned(Box::new(planned_probe));
+        })
+    }
+
+    /// The probe that runs ends like this.
+    pub(super) fn answer(&mut self, state: ProbeState) {
+        self.probes.last_mut().unwrap().state = state;
+    }
+
     pub(super) fn decide(&self, now: &str) -> Decision {
         let observed = Observed {
             object: &self.object,
             jobs: self.jobs.clone(),
+            probes: self.probes.clone(),
             planning: &self.planning,
             plugin_news: self.plugin_news.clone(),
             refused_create: self.refused.clone(),
@@ -113,7 +138,18 @@ impl World {
             job.token.clone_from(&new.token);
             self.jobs.push(job);
         }
+        if let Some(name) = &decision.probe {
+            assert!(self.probes.iter().all(|probe| probe.name != *name), "asked twice: {name}");
+            self.probes.push(ObservedProbe {
+                name: name.clone(),
+                uid: format!("uid-of-{name}"),
+                owner: Some(UID.into()),
+                deleting: false,
+                state: ProbeState::Active,
+            });
+        }
         self.jobs.retain(|job| decision.delete.iter().all(|old| old.uid != job.uid));
+        self.probes.retain(|probe| decision.delete.iter().all(|old| old.uid != probe.uid));
         if let Some(status) = &decision.status {
             self.object.status = Some(status.clone());
         }
@@ -124,6 +160,7 @@ impl World {
         for _ in 0..8 {
             let decision = self.decide(now);
             let rest = decision.create.is_empty()
+                && decision.probe.is_none()
                 && decision.delete.is_empty()
                 && decision.status == self.object.status;
             if rest {
@@ -142,6 +179,7 @@ impl World {
             name: "pod".into(),
             created_at: job.created_at,
             report: report.map(Ok),
+            diagnosis: None,
             trouble: None,
             deleting_since: None,
         }];
@@ -194,6 +232,7 @@ pub(super) fn failure(reason: Reason, message: &str) -> RunReport {
         plugin_reason: None,
         message: message.into(),
         stderr_tail: String::new(),
+        process: None,
         parts: 0,
         bytes_read: 0,
         bytes_stored: 0,

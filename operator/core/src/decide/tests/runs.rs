@@ -101,6 +101,7 @@ fn trouble_of_a_running_pod_is_told_while_it_runs() {
         name: "pod".into(),
         created_at: at("01:00"),
         report: None,
+        diagnosis: None,
         trouble: Some(trouble),
         deleting_since: None,
     });
@@ -120,6 +121,7 @@ fn an_attempt_that_failed_is_told_while_it_is_repeated() {
         name: "next".into(),
         created_at: at("01:03"),
         report: None,
+        diagnosis: None,
         trouble: None,
         deleting_since: None,
     };
@@ -241,6 +243,7 @@ fn a_pod_that_does_not_end_is_named() {
         name: "stuck".into(),
         created_at: at("01:00"),
         report: None,
+        diagnosis: None,
         trouble: None,
         deleting_since: Some(at("01:10")),
     };

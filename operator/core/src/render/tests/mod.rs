@@ -5,20 +5,23 @@ mod invariants;
 use std::collections::BTreeMap;
 
 use dbbackup_api::{
-    DatabaseBackup, DatabaseBackupSpec,
+    DatabaseBackup, DatabaseBackupSpec, PROBE, PURPOSE_LABEL,
     storage::{SecretKeyRef, StorageType},
 };
 use dbbackup_protocol::{
+    optional::{ProbePlan, Query},
     plan::{
         Argument, ArgumentPiece, BackupPlan, Completion, Encoding, EnvVar, Fragment, Output, Part,
         PartSource, Process, SecretRef,
     },
+    probe::ProbeOrder,
     work_order::{BoundSecret, PluginRef, Trigger, WorkOrder},
 };
 use rstest::rstest;
 use serde_json::json;
 
 use super::*;
+use crate::planning::{PlannedProbe, Probing};
 
 fn object(spec: serde_json::Value) -> DatabaseBackup {
     let spec: DatabaseBackupSpec = serde_json::from_value(spec).unwrap();
@@ -106,6 +109,7 @@ fn planned() -> Planned {
         },
         image: "docker.io/library/postgres:18".into(),
         bindings: vec![bound("username", "username"), bound("password", "pg-password")],
+        probing: Probing::Nothing,
     }
 }
 
@@ -276,4 +280,58 @@ fn resources_of_the_user_replace_ours() {
     let resources = pod.containers[0].resources.clone().unwrap();
     assert_eq!((resources.requests, resources.claims), (None, None));
     assert_eq!(resources.limits.unwrap()["memory"].0, "4Gi");
+}
+
+fn probe_job(spec: serde_json::Value) -> Job {
+    let (object, planned, config) = (object(spec), planned(), config());
+    let plan = ProbePlan {
+        image: None,
+        queries: vec![Query { name: "version".into(), process: process(&["psql", "--command=$(POD_UID)"]) }],
+    };
+    let probe = PlannedProbe { plan, image: planned.image.clone(), bindings: planned.bindings.clone() };
+    let input = ProbeInput {
+        object: &object,
+        name: "orders-3b1c0d2e-p0badcafe",
+        plugin: &planned.plugin,
+        planned: &probe,
+        config: &config,
+    };
+    render_probe(&input).unwrap()
+}
+
+#[test]
+fn a_probe() {
+    insta::assert_yaml_snapshot!(probe_job(s3_spec()));
+}
+
+#[test]
+fn a_probe_has_nothing_of_the_storage_and_ends_soon() {
+    for spec in [s3_spec(), pvc_spec()] {
+        let job = probe_job(spec);
+        let text = serde_json::to_string(&job).unwrap();
+        for word in [
+            "backup-store",
+            "store-ca",
+            "persistentVolumeClaim",
+            "/credentials",
+            "/backups",
+            "WORK_ORDER",
+            "BUCKET",
+        ] {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
+        assert!(text.contains("orders-db-backup"));
+        let env = invariants::environment(&job, "mover");
+        let order = ProbeOrder::parse(&env["PROBE_ORDER"]).unwrap();
+        assert_eq!(order.plan.queries[0].process, process(&["psql", "--command=$(POD_UID)"]));
+        let spec = job.spec.unwrap();
+        let deadline = spec.active_deadline_seconds.unwrap().cast_unsigned();
+        assert!(
+            order.limits.connect_seconds < order.limits.deadline_seconds
+                && order.limits.deadline_seconds < deadline
+        );
+        assert_eq!((spec.backoff_limit, spec.pod_failure_policy), (Some(0), None));
+        let labels = spec.template.metadata.unwrap().labels.unwrap();
+        assert_eq!(labels[PURPOSE_LABEL], PROBE);
+    }
 }

@@ -1,0 +1,80 @@
+//! What a pod is for: a backup, or a probe.
+
+use dbbackup_protocol::{
+    plan::{PartSource, Process},
+    pod::{ENV_PROBE_ORDER, ENV_WORK_ORDER},
+    probe::ProbeOrder,
+    report::Reason,
+    work_order::{BoundSecret, Limits, WorkOrder},
+};
+
+use crate::failure::Failure;
+
+/// The order of a pod.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// To make a backup.
+    Backup(Box<WorkOrder>),
+    /// To ask the server.
+    Probe(Box<ProbeOrder>),
+}
+
+impl Order {
+    /// Reads the order. `variable` gives the value of an environment variable.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let order = match (variable(ENV_PROBE_ORDER), variable(ENV_WORK_ORDER)) {
+            (Some(json), _) => ProbeOrder::parse(&json).map(|order| Self::Probe(Box::new(order))),
+            (None, Some(json)) => WorkOrder::parse(&json).map(|order| Self::Backup(Box::new(order))),
+            (None, None) => {
+                let message = format!("the environment variable {ENV_WORK_ORDER} is not there");
+                return Err(Failure::new(Reason::WorkOrderInvalid, message));
+            }
+        };
+        order.map_err(|error| Failure::new(Reason::WorkOrderInvalid, error.to_string()))
+    }
+
+    pub(crate) fn bindings(&self) -> &[BoundSecret] {
+        match self {
+            Self::Backup(order) => &order.bindings,
+            Self::Probe(order) => &order.bindings,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        match self {
+            Self::Backup(order) => &order.limits,
+            Self::Probe(order) => &order.limits,
+        }
+    }
+
+    pub(crate) fn client_image(&self) -> &str {
+        match self {
+            Self::Backup(order) => &order.client_image,
+            Self::Probe(order) => &order.client_image,
+        }
+    }
+
+    /// Every process of the plan.
+    pub(crate) fn processes(&self) -> Vec<&Process> {
+        let plan = match self {
+            Self::Backup(order) => &order.plan,
+            Self::Probe(order) => return order.plan.queries.iter().map(|query| &query.process).collect(),
+        };
+        let mut processes: Vec<&Process> = plan.checks.iter().map(|check| &check.process).collect();
+        for source in &plan.parts {
+            let part = match source {
+                PartSource::One(part) => part,
+                PartSource::PerItem(per_item) => {
+                    processes.push(&per_item.items);
+                    &per_item.each
+                }
+            };
+            processes.push(&part.process);
+            processes.extend(&part.completion.verifier);
+        }
+        processes
+    }
+}

@@ -1,0 +1,225 @@
+//! What `deploy/` promises: the operator's rights, the Jobs that it may create, the Secrets that a user may name.
+
+use anyhow::{Context, Result, ensure};
+use dbbackup_e2e::{Call, OPERATOR_NAMESPACE, Spec, World, kubectl, run};
+use serde_json::{Value, json};
+
+use crate::posture;
+
+fn as_operator() -> String {
+    format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:db-backup-operator")
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn the_operator_has_no_right_to_secrets() -> Result<()> {
+    let operator = as_operator();
+    for (verb, resource) in [
+        ("get", "secrets"),
+        ("list", "secrets"),
+        ("watch", "secrets"),
+        ("create", "secrets"),
+        ("create", "pods"),
+        ("create", "pods/exec"),
+        ("get", "configmaps"),
+        ("update", "jobs"),
+        ("update", "databasebackups"),
+        ("patch", "databasebackups"),
+        ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io"),
+        ("create", "rolebindings"),
+        ("impersonate", "users"),
+    ] {
+        kubectl(["auth", "can-i", verb, resource, "--all-namespaces", &operator]).refusal()?;
+    }
+    // The question is asked rightly.
+    kubectl(["auth", "can-i", "create", "jobs", "--all-namespaces", &operator]).text().map(drop)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn the_api_server_doubts_no_expression_of_a_policy() -> Result<()> {
+    for policy in ["db-backup-operator-jobs", "db-backup-operator-secrets"] {
+        let object = kubectl(["get", "validatingadmissionpolicy", policy]).json()?;
+        ensure!(object["status"]["typeChecking"] == json!({}), "{policy}: {:#}", object["status"]);
+    }
+    Ok(())
+}
+
+/// A copy of a document with a value at a JSON pointer, or without what is there. `/-` is behind the last of a list.
+fn changed(document: &Value, pointer: &str, value: Option<Value>) -> Result<Value> {
+    let mut copy = document.clone();
+    let (parent, last) = pointer.rsplit_once('/').context("a pointer")?;
+    match (copy.pointer_mut(parent).with_context(|| format!("nothing at {parent}"))?, value) {
+        (Value::Array(items), Some(value)) => items.push(value),
+        (Value::Object(fields), Some(value)) => drop(fields.insert(last.to_owned(), value)),
+        (Value::Object(fields), None) => {
+            ensure!(fields.remove(last).is_some(), "nothing at {pointer}");
+        }
+        (place, _) => anyhow::bail!("{pointer} is in {place}"),
+    }
+    Ok(copy)
+}
+
+/// What no Job of the operator has: a place in its pod, what stands there, and what the refusal says.
+fn dangerous_pods() -> Vec<(&'static str, Option<Value>, &'static str)> {
+    let (node, token, restricted) = ("shares nothing with its node", "mounts no token", "restricted profile");
+    let (mounts, environment, agent) =
+        ("mounts only", "no Secret in its environment", "starts the agent and nothing else");
+    let secret = json!({"name": "X", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}});
+    let service_account = json!([{"serviceAccountToken": {"path": "token"}}]);
+    let privileged = json!({"privileged": true, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
+    vec![
+        ("/hostNetwork", Some(json!(true)), node),
+        ("/hostPID", Some(json!(true)), node),
+        ("/hostIPC", Some(json!(true)), node),
+        ("/nodeName", Some(json!("node")), node),
+        ("/containers/0/ports", Some(json!([{"containerPort": 80, "hostPort": 80}])), node),
+        ("/automountServiceAccountToken", Some(json!(true)), token),
+        ("/automountServiceAccountToken", None, token),
+        ("/volumes/-", Some(json!({"name": "node", "hostPath": {"path": "/"}})), mounts),
+        ("/volumes/-", Some(json!({"name": "token", "projected": {"sources": service_account}})), mounts),
+        ("/containers/0/envFrom", Some(json!([{"secretRef": {"name": "login"}}])), environment),
+        ("/containers/0/env/-", Some(secret), environment),
+        ("/containers/0/securityContext", Some(privileged), restricted),
+        ("/containers/0/securityContext", None, restricted),
+        ("/containers/0/securityContext/readOnlyRootFilesystem", Some(json!(false)), restricted),
+        ("/containers/1/securityContext/capabilities/add", Some(json!(["NET_ADMIN"])), restricted),
+        ("/initContainers/0/securityContext/runAsUser", Some(json!(0)), restricted),
+        ("/securityContext/seccompProfile", None, restricted),
+        ("/containers/0/command", Some(json!(["sh", "-c", "id"])), agent),
+        ("/containers/0/command", None, agent),
+        ("/containers/0/args", Some(json!(["x"])), agent),
+        ("/containers/0/lifecycle", Some(json!({"preStop": {"exec": {"command": ["sh"]}}})), agent),
+    ]
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
+    run("policy", |world| {
+        let operator = as_operator();
+        let real = posture::job(world)?;
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {
+                "name": "copy", "labels": {"app": "db-backup-operator", "databasebackup.db.example.io/name": "orders"},
+                "ownerReferences": real["metadata"]["ownerReferences"]
+            },
+            "spec": {"template": {"spec": real["spec"]["template"]["spec"]}}
+        });
+        let create = |job: &Value| {
+            world.kubectl(["create", "--dry-run=server", &operator, "--filename", "-"]).input(job.to_string())
+        };
+        create(&job).text()?;
+        let owned = "controlled by one DatabaseBackup";
+        let refused = |pointer: &str, value: Option<Value>, sentence: &str| -> Result<()> {
+            let said = create(&changed(&job, pointer, value.clone())?).refusal()?;
+            ensure!(said.contains(sentence), "{pointer}: {value:?}: expected {sentence:?}, found: {said}");
+            Ok(())
+        };
+        refused("/metadata/ownerReferences", None, owned)?;
+        refused("/metadata/ownerReferences/0/kind", Some(json!("ConfigMap")), owned)?;
+        refused("/metadata/labels/app", None, owned)?;
+        for (pointer, value, sentence) in dangerous_pods() {
+            refused(&format!("/spec/template/spec{pointer}"), value, sentence)?;
+        }
+        Ok(())
+    })
+}
+
+/// A user `writer` who may write `DatabaseBackups` and read the Secrets `mine` and `too`, and a user `reader` who may
+/// read all.
+fn users(world: &World) -> Result<()> {
+    let write = json!({"apiGroups": ["db.example.io"], "resources": ["databasebackups"], "verbs": ["*"]});
+    let all = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
+    let some = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["mine", "too"]});
+    for (user, read) in [("writer", some), ("reader", all)] {
+        world.apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": user},
+            "rules": [write, read]
+        }))?;
+        world.apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": user},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
+        }))?;
+    }
+    Ok(())
+}
+
+/// Every place of a Secret's name, with what may stand there.
+fn places(name: &str) -> [(&'static str, Value); 6] {
+    [
+        ("connection.credentials.secretName", json!(name)),
+        ("connection.tls", json!({"mode": "verify-ca", "caSecret": {"name": name}})),
+        ("connection.tls", json!({"mode": "require", "clientSecretName": name})),
+        ("storageDestination.secretName", json!(name)),
+        ("storageDestination.caSecret", json!({"name": name})),
+        ("podTemplate.imagePullSecrets", json!(["too", name])),
+    ]
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn who_names_a_secret_may_read_it() -> Result<()> {
+    run("secret-names", |world| {
+        users(world)?;
+        let spec = Spec::bare("postgres")
+            .set("connection", json!({"host": "db", "credentials": {"secretName": "mine"}}))
+            .set("storageDestination", json!({"type": "s3", "bucket": "b", "secretName": "too"}));
+        let create = |user: &str, spec: &Spec| {
+            let create = ["create", "--dry-run=server", "--filename", "-", &format!("--as={user}")];
+            world.kubectl(create).input(spec.object("any").to_string())
+        };
+        for (path, value) in places("mine") {
+            create("writer", &spec.clone().set(path, value)).text()?;
+        }
+        for (path, value) in places("theirs") {
+            let spec = spec.clone().set(path, value);
+            let said = create("writer", &spec).refusal()?;
+            let sentence = "\"theirs\", which writer may not read";
+            ensure!(said.contains(&format!("spec.{path}")) && said.contains(sentence), "{path}: {said}");
+            create("reader", &spec).text()?;
+        }
+        // Each of these may be there and null, as templates like to write it.
+        for path in [
+            "connection",
+            "connection.credentials",
+            "connection.tls",
+            "storageDestination.secretName",
+            "podTemplate",
+        ] {
+            create("writer", &spec.clone().set(path, Value::Null)).text()?;
+        }
+        let many = spec.set("podTemplate.imagePullSecrets", json!(["mine", "too", "mine"]));
+        let said = create("writer", &many).refusal()?;
+        ensure!(said.contains("more than two Secrets"), "{said}");
+        create("reader", &many).text().map(drop)
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn who_changes_a_spec_may_read_its_secrets() -> Result<()> {
+    run("secret-edits", |world| {
+        users(world)?;
+        let spec = Spec::bare("postgres")
+            .set("connection", json!({"host": "db", "credentials": {"secretName": "theirs"}}))
+            .set("storageDestination", json!({"type": "s3", "bucket": "b"}));
+        world.apply(&spec.object("any"))?;
+        let patch = |user: &str, patch: Value| -> Call {
+            let (patch, user) = (patch.to_string(), format!("--as={user}"));
+            world.kubectl(["patch", "databasebackup", "any", "--type=merge", "--patch", &patch, &user])
+        };
+        // The name is old, and the password would go to another server.
+        let elsewhere = json!({"spec": {"connection": {"host": "elsewhere"}}});
+        let said = patch("writer", elsewhere.clone()).refusal()?;
+        ensure!(said.contains("\"theirs\", which writer may not read"), "{said}");
+        patch("reader", elsewhere).text()?;
+        // A run by hand, and a way out.
+        patch("writer", json!({"metadata": {"annotations": {"db.example.io/run-now": "now"}}})).text()?;
+        patch("writer", json!({"spec": {"connection": {"credentials": {"secretName": "mine"}}}}))
+            .text()
+            .map(drop)
+    })
+}
