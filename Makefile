@@ -8,8 +8,8 @@ PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugi
 SHELL   := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build cli plugins image images test lint unit component authors e2e e2e-only demo cluster-up cluster-down \
-  bench crds check-generated clean
+.PHONY: help setup tools build cli plugins examples image images test lint unit component authors e2e e2e-only demo cluster-up \
+  cluster-down bench crds check-generated clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ lint: tools ## formatting, clippy, licences, crate walls, scripts, generated fil
 unit: plugins ## unit, property and contract tests; no cluster
 	$(CARGO) test --workspace --locked
 
-e2e: setup images ## end-to-end tests on the cluster; TEST=name for one of them
+e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one of them
 	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up
 	@tests/load
 	@tests/operator/install
@@ -45,6 +45,9 @@ cli: ## the command line kubectl-dbbackup, in target/release; put it on PATH
 
 plugins: ## the plugins as WebAssembly components, in target/wasm32-wasip2/plugin
 	$(CARGO) build --locked --profile plugin --target wasm32-wasip2 $(PLUGINS)
+
+examples: ## the third-party plugins in plugins/examples, built and tested outside of the repository, in target/examples
+	@plugins/examples/build target/examples
 
 image: plugins ## the operator's image, target/image/operator.tar (OPERATOR_IMAGE names it)
 	$(CARGO) build $(BINARIES)

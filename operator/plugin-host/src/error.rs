@@ -39,6 +39,9 @@ pub enum NotAComponent {
         /// Where the section begins.
         at: usize,
     },
+    /// What zstd made of it cannot be undone.
+    #[error("the file is compressed by zstd, and it is truncated or damaged")]
+    Packed,
 }
 
 /// What is wrong with one field of a plugin's description.

@@ -27,6 +27,7 @@ mod self_check;
 mod settings;
 mod stats;
 mod text;
+mod unpack;
 
 pub use cache::{CacheError, CodeCache};
 pub use compile::{CompileLimits, Compiler, Quarantine, compile_worker};

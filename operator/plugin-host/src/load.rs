@@ -15,16 +15,18 @@ use crate::error::{LoadError, NotAComponent};
 use crate::guest::Guest;
 use crate::imports::{self, PACKAGE, VERSION};
 use crate::registry::spelled;
-use crate::{Host, Plugin, description};
+use crate::{Host, Plugin, description, unpack};
 
 pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, LoadError> {
     let max = host.limits().file_bytes;
     if bytes.len() > max {
         return Err(LoadError::TooLarge { max });
     }
-    frame(bytes)?;
+    // The file's, which anybody can compute and an allow-list names.
     let digest = Digest::from(Sha256::digest(bytes));
-    let component = host.compile(bytes, digest)?;
+    let bytes = unpack::unpacked(bytes, max)?;
+    frame(&bytes)?;
+    let component = host.compile(&bytes, digest)?;
     let linker = imports::linker(host.engine(), &component)?;
     for interface in ["descriptor", "backup"] {
         require_export(host, &component, interface)?;

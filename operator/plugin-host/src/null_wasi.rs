@@ -149,7 +149,10 @@ fn define(linker: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -
 
 fn clocks(linker: &mut LinkerInstance<'_, Guest>, interface: &str, name: &str) -> wasmtime::Result<()> {
     match (interface, name) {
-        ("clocks/monotonic-clock", "now") => function(linker, name, |guest, (): ()| Ok((guest.slept,))),
+        // Never 0: Go's runtime does not start there.
+        ("clocks/monotonic-clock", "now") => {
+            function(linker, name, |guest, (): ()| Ok((guest.slept.saturating_add(1),)))
+        }
         ("clocks/monotonic-clock", "resolution") => function(linker, name, |_, (): ()| Ok((1_u64,))),
         ("clocks/monotonic-clock", "subscribe-duration") => {
             function(linker, name, |guest, (duration,): (u64,)| {

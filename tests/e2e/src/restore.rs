@@ -50,12 +50,24 @@ impl Download {
         for part in self.manifest.parts.iter().filter(|part| wanted(part)) {
             let variable = match (&part.item, server.engine) {
                 (_, Engine::FerretDb) => ("TARGET_URI", server.mongo_uri(&server.host())),
+                (_, Engine::Redis) => ("TARGET_DIRECTORY", tools.path().to_string_lossy().into_owned()),
+                (_, Engine::Etcd) => ("TARGET_DIRECTORY", ETCD_RESTORED.into()),
                 (Some(database), _) => ("TARGET_DATABASE", server.make_database(database)?),
                 (None, _) => ("TARGET_DATABASE", String::new()),
             };
             self.run_commands(part, Some((variable, tools.path())))?;
         }
-        Ok(())
+        // These read their folder when they start.
+        match server.engine {
+            Engine::Redis => {
+                let dump = fs::read(tools.path().join("dump.rdb")).context("no dump.rdb was restored")?;
+                server.restart_after("cat >/data/dump.rdb", dump)
+            }
+            Engine::Etcd => {
+                server.restart_after(&format!("rm -r /data/etcd; mv {ETCD_RESTORED} /data/etcd"), vec![])
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Runs the commands of a part that need no server, and gives what lies in the folder afterwards under this name.
@@ -123,6 +135,9 @@ pub fn untar(archive: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// In the pod of the etcd to restore into.
+const ETCD_RESTORED: &str = "/data/restored";
+
 /// In the command that restores roles.
 const ROLES: &str = "| psql ";
 
@@ -136,9 +151,10 @@ fn without_noise(complaints: &str) -> String {
     complaints.split_inclusive('\n').filter(|line| !line.contains("websocket.go:")).collect()
 }
 
-/// `mongorestore` tells its progress on standard error; kubectl tells that a container is gone.
+/// `mongorestore` and `etcdutl` tell their progress on standard error; kubectl tells that a container is gone.
 fn is_harmless(complaints: &str) -> bool {
     complaints.contains("document(s) restored successfully. 0 document(s) failed to restore.")
+        || complaints.contains("\trestored snapshot\t")
 }
 
 impl Server {
@@ -149,7 +165,8 @@ impl Server {
             Engine::MariaDb => &["mariadb"],
             Engine::MySql => &["mysql"],
             Engine::FerretDb => &["mongorestore"],
-            Engine::S3 => &[],
+            Engine::Etcd => &["etcdutl"],
+            Engine::S3 | Engine::Redis => &[],
         };
         for program in programs {
             let file = into.join(program);
@@ -171,11 +188,15 @@ impl Server {
             return self.mongorestore();
         }
         let deployment = format!("deployment/{}", self.engine.name());
-        format!(
-            "#!/bin/sh\nexec kubectl exec -i -n {} {deployment} -c server -- {} \"$@\"\n",
-            self.namespace,
-            quoted(&self.client(program))
-        )
+        let exec = format!("kubectl exec -i -n {} {deployment} -c server --", self.namespace);
+        if self.engine == Engine::Etcd {
+            // It reads a file, which has to get into the pod: snapshot restore FILE --data-dir FOLDER.
+            let inside = quoted(&[format!(
+                "cat >/tmp/restored && {program} \"$1\" \"$2\" /tmp/restored \"$4\" \"$5\""
+            )]);
+            return format!("#!/bin/sh\nexec {exec} sh -c {inside} sh \"$@\" <\"$3\"\n");
+        }
+        format!("#!/bin/sh\nexec {exec} {} \"$@\"\n", quoted(&self.client(program)))
     }
 
     /// The server's image has no `mongorestore`; its own image has nothing else, so it runs as a pod. What FerretDB

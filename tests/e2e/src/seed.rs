@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
+use serde_json::Value;
 
 use crate::{
-    kubectl::until,
+    kubectl::{Call, until},
     nasty_secret,
     server::{Engine, Server},
 };
@@ -31,6 +32,9 @@ const MYSQL_SHOP: &str = include_str!("../data/mysql-shop.sql");
 const MYSQL_SMALL: &str = include_str!("../data/mysql-small.sql");
 const MYSQL_FINGERPRINT: &str = include_str!("../data/mysql-fingerprint.sql");
 const MONGO: &str = include_str!("../data/mongo.jsonl");
+const REDIS: &str = include_str!("../data/redis-data.lua");
+const REDIS_FINGERPRINT: &str = include_str!("../data/redis-fingerprint.lua");
+const ETCD: &str = include_str!("../data/etcd-data.sh");
 
 /// A role or account of the shared servers.
 #[derive(Clone, Debug)]
@@ -94,7 +98,9 @@ impl Server {
                 ("r'\u{f4}\\le $(POD_UID) \"x\"", nasty_secret("postgres-backup"))
             }
             Engine::MariaDb | Engine::MySql => ("b'a\"c\\k $(u)", nasty_secret("mysql-backup")),
-            Engine::FerretDb | Engine::S3 => return self.admin_login(),
+            Engine::Redis => ("backup", nasty_secret("redis-backup")),
+            // Only `root` may take a snapshot.
+            Engine::FerretDb | Engine::S3 | Engine::Etcd => return self.admin_login(),
         };
         Login { username: username.into(), password }
     }
@@ -123,9 +129,38 @@ impl Server {
             Engine::FerretDb => {
                 by_database(&self.exec([self.client("mongoprobe"), vec!["dump".into()]].concat()).text()?)
             }
+            Engine::Redis => {
+                let lines = self.redis(&["--eval", "/dev/stdin"]).input(REDIS_FINGERPRINT).text()?;
+                let digest = self.redis(&["DEBUG", "DIGEST"]).text()?;
+                let functions = self.redis(&["FUNCTION", "LIST", "WITHCODE"]).text()?.replace('\n', " ");
+                by_database(&format!("{lines}all\t{digest}functions\t{functions}"))
+            }
+            Engine::Etcd => self.etcd_fingerprint()?,
             Engine::S3 => BTreeMap::new(),
         };
         Ok(Fingerprint(databases))
+    }
+
+    fn redis(&self, arguments: &[&str]) -> Call {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        self.exec([self.client("redis-cli"), arguments].concat())
+    }
+
+    /// Every key with its revisions, and who may do what. Identities of the cluster and its members are of the server.
+    fn etcd_fingerprint(&self) -> Result<BTreeMap<String, String>> {
+        let ask = |words: &[&str]| {
+            let words = words.iter().map(|&word| word.to_owned()).collect();
+            self.exec([self.client("etcdctl"), words].concat()).text()
+        };
+        let keys: Value = serde_json::from_str(&ask(&["get", "", "--prefix", "--write-out=json"])?)?;
+        let lines =
+            keys.get("kvs").and_then(Value::as_array).into_iter().flatten().map(|key| format!("{key}\n"));
+        let revision = keys.pointer("/header/revision").map(Value::to_string).unwrap_or_default();
+        let others: [&[&str]; 4] =
+            [&["user", "list"], &["role", "list"], &["role", "get", "reader"], &["user", "get", "reader"]];
+        let others = others.map(|words| Ok((words.concat(), ask(words)?)));
+        let own = [("keys".into(), lines.collect()), ("revision".into(), revision)].map(Ok);
+        own.into_iter().chain(others).collect()
     }
 
     /// Databases of a PostgreSQL server that can be connected to, without templates.
@@ -170,6 +205,8 @@ pub(crate) fn source(engine: Engine) -> Vec<String> {
         }
         Engine::MariaDb | Engine::MySql => &[MYSQL_SHOP, MYSQL_SMALL],
         Engine::FerretDb => &[MONGO],
+        Engine::Redis => &[REDIS],
+        Engine::Etcd => &[ETCD],
         Engine::S3 => &[],
     };
     let common = [nasty_secret(""), HOSTILE_NAMES.concat(), include_str!("seed.rs").to_owned()];
@@ -182,6 +219,10 @@ pub(crate) fn fill(server: &Server) -> Result<()> {
         Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => fill_postgres(server),
         Engine::MariaDb | Engine::MySql => fill_mysql(server),
         Engine::FerretDb => fill_mongo(server),
+        Engine::Redis => fill_redis(server),
+        Engine::Etcd => {
+            server.exec([server.client("bash"), vec!["-s".into()]].concat()).input(ETCD).text().map(drop)
+        }
         Engine::S3 => Ok(()),
     }
 }
@@ -244,4 +285,20 @@ fn fill_mongo(server: &Server) -> Result<()> {
     }
     // What was written can be read.
     until("documents", || Ok(server.fingerprint(false)?.only(&["shop"]).ok())).map(drop)
+}
+
+fn fill_redis(server: &Server) -> Result<()> {
+    server.redis(&["--eval", "/dev/stdin"]).input(REDIS).text()?;
+    let library =
+        "#!lua name=e2e\nredis.register_function('twice', function(_, args) return args[1] * 2 end)";
+    server.redis(&["FUNCTION", "LOAD", library]).text()?;
+    let Login { username, password } = server.backup_login();
+    let copy = ["+sync", "+psync", "+replconf", "+info"];
+    for (name, password, commands) in
+        [(username, password, copy.as_slice()), ("weak".into(), nasty_secret("redis-weak"), &["+info"])]
+    {
+        let user = ["ACL", "SETUSER", &name, "on", &format!(">{password}")];
+        server.redis(&[&user, commands].concat()).text()?;
+    }
+    Ok(())
 }

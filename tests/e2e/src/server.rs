@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::{
-    kubectl::{Call, kubectl},
+    kubectl::{Call, kubectl, until},
     nasty_secret,
 };
 
@@ -27,6 +27,10 @@ pub enum Engine {
     FerretDb,
     /// An S3 store.
     S3,
+    /// Redis 8.
+    Redis,
+    /// etcd 3.5.
+    Etcd,
 }
 
 impl Engine {
@@ -40,6 +44,8 @@ impl Engine {
             Self::MySql => "mysql",
             Self::FerretDb => "ferretdb",
             Self::S3 => "s3",
+            Self::Redis => "redis",
+            Self::Etcd => "etcd",
         }
     }
 
@@ -51,6 +57,7 @@ impl Engine {
             Self::MySql => "mysql",
             Self::FerretDb => "mongodb",
             Self::S3 => "generic",
+            Self::Redis | Self::Etcd => self.name(),
         }
     }
 
@@ -58,7 +65,8 @@ impl Engine {
     pub fn admin(self) -> &'static str {
         match self {
             Self::Postgres15 | Self::Postgres18 | Self::PostgresTls => "postgres",
-            Self::MariaDb | Self::MySql => "root",
+            Self::MariaDb | Self::MySql | Self::Etcd => "root",
+            Self::Redis => "default",
             Self::FerretDb | Self::S3 => "admin",
         }
     }
@@ -125,6 +133,21 @@ impl Server {
         kubectl(exec.into_iter().chain(command.into_iter().map(|word| word.as_ref().to_owned())))
     }
 
+    /// Ends the server after this preparation, by a shell in its pod; it starts again with what then lies in its folder.
+    pub(crate) fn restart_after(&self, preparation: &str, input: Vec<u8>) -> Result<()> {
+        // A moment later, so that the command ends before its container does.
+        let end = "(sleep 1; kill 1) </dev/null >/dev/null 2>&1 &";
+        self.exec(["sh", "-c", &format!("set -e; {preparation}; {end}")]).input(input).text()?;
+        let selector = format!("app={}", self.engine.name());
+        until("the server's second start", || {
+            let pods = kubectl(["get", "pods", "-n", &self.namespace, "-l", &selector]).json()?;
+            let state =
+                |field: &str| pods.pointer(&format!("/items/0/status/containerStatuses/0/{field}")).cloned();
+            let again = state("restartCount").and_then(|count| count.as_u64()).is_some_and(|count| count > 0);
+            Ok((again && state("ready") == Some(json!(true))).then_some(()))
+        })
+    }
+
     /// How its administrator's client is started inside its pod: program and arguments, to be completed.
     pub fn client(&self, program: &str) -> Vec<String> {
         let env = |name: &str, value: &str| format!("{name}={value}");
@@ -144,6 +167,18 @@ impl Server {
                 env("S3_ENDPOINT", "http://127.0.0.1:7070"),
                 env("AWS_ACCESS_KEY_ID", self.engine.admin()),
                 env("AWS_SECRET_ACCESS_KEY", &self.engine.admin_password()),
+                program.into(),
+            ],
+            Engine::Redis => {
+                let password = env("REDISCLI_AUTH", &self.engine.admin_password());
+                vec![password, program.into(), "-e".into()]
+            }
+            Engine::Etcd => vec![
+                env("ETCDCTL_API", "3"),
+                env("ETCDCTL_USER", self.engine.admin()),
+                env("ETCDCTL_PASSWORD", &self.engine.admin_password()),
+                // Its address without TLS.
+                env("ETCDCTL_ENDPOINTS", "http://127.0.0.1:2381"),
                 program.into(),
             ],
             // No shell and no `env` in its image.

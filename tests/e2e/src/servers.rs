@@ -19,7 +19,7 @@ pub const SERVERS_NAMESPACE: &str = "e2e-servers";
 /// # Errors
 /// Where it does not start: for every test that asks.
 pub fn shared(engine: Engine) -> Result<&'static Server> {
-    static SERVERS: [OnceLock<Result<Server, String>>; 7] = [const { OnceLock::new() }; 7];
+    static SERVERS: [OnceLock<Result<Server, String>>; 9] = [const { OnceLock::new() }; 9];
     let place = SERVERS.get(engine as usize).ok_or_else(|| anyhow!("no place for {engine:?}"))?;
     let server = place.get_or_init(|| start(engine).map_err(|error| format!("{error:#}")));
     server.as_ref().map_err(|error| anyhow!("the shared server {} is not there: {error}", engine.name()))

@@ -20,4 +20,5 @@ mod probe;
 mod schedule;
 mod secrets;
 mod storage;
+mod third_party;
 mod tls;

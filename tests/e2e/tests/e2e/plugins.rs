@@ -75,17 +75,17 @@ impl Plugin<'_> {
 }
 
 /// The keys of one test in the operator's `ConfigMap`. They go with it.
-struct Volume {
+pub(crate) struct Volume {
     manager: String,
     files: Map<String, Value>,
 }
 
 impl Volume {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { manager: format!("e2e-{name}"), files: Map::new() }
     }
 
-    fn put(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn put(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
         self.files.insert(file.into(), json!(BASE64_STANDARD.encode(bytes)));
         self.apply()
     }
@@ -119,7 +119,7 @@ impl Drop for Volume {
 }
 
 /// Waits for a reason of condition `PluginResolved`, and gives its message.
-fn resolved(backup: &Backup<'_>, reason: &str, words: &str) -> Result<String> {
+pub(crate) fn resolved(backup: &Backup<'_>, reason: &str, words: &str) -> Result<String> {
     backup.becomes(&format!("PluginResolved because of {reason}, with {words:?}"), |object| {
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
         let found = conditions.clone().find(|one| one["type"] == "PluginResolved" && one["reason"] == reason);
