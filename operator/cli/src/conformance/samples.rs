@@ -34,7 +34,7 @@ impl Seed {
         let [namespace, name] =
             [&metadata.namespace, &metadata.name].map(|part| part.as_deref().unwrap_or_default());
         let settings = Value::Object(settings).to_string();
-        request::prepare((namespace, name), &self.object.spec, plugin.description(), settings)
+        request::prepare((namespace, name), &self.object.spec, plugin.description(), None, settings)
             .map(|prepared| prepared.request)
     }
 }

@@ -132,7 +132,7 @@ fn requested(object: &DatabaseBackup, plugin: &Plugin) -> Result<Request, Unusab
     let settings = plugin.validate_settings(object.spec.settings.as_ref()).map_err(unusable)?;
     let settings = Value::Object(settings).to_string();
     let (namespace, name) = name.split_once('/').unwrap_or_default();
-    let prepared = request::prepare((namespace, name), &object.spec, plugin.description(), settings);
+    let prepared = request::prepare((namespace, name), &object.spec, plugin.description(), None, settings);
     Ok(prepared.map_err(unusable)?.request)
 }
 

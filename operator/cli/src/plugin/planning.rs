@@ -53,6 +53,7 @@ impl Given {
             return Ok(Planning::Refused(Refused {
                 plugin,
                 fallback,
+                faulty: false,
                 reason: "PluginNotFound".into(),
                 message,
             }));

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use dbbackup_core::planning::{Planned, Planning, Refused};
+use dbbackup_core::planning::{Planned, Planning, Probing, Refused};
 use dbbackup_protocol::{
+    optional::ProbePlan,
     plan::BackupPlan,
     work_order::{BoundSecret, PluginRef},
 };
@@ -58,7 +59,27 @@ struct Run {
     image: String,
     bindings: Vec<BoundSecret>,
     plan: BackupPlan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<Probe>,
     job: Job,
+}
+
+/// What is asked of the server beforehand, or why that cannot be asked.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Probe {
+    Planned(ProbePlan),
+    Refused(Reason),
+}
+
+impl Probe {
+    fn of(probing: Probing) -> Option<Self> {
+        match probing {
+            Probing::Nothing => None,
+            Probing::Planned(planned) => Some(Self::Planned(planned.plan)),
+            Probing::Refused(reason, message) => Some(Self::Refused(Reason { reason, message })),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -75,8 +96,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
         let answer = match arguments.given.plan(&object, &plugin)? {
             Planning::Planned(planned) => {
                 let job = arguments.given.job(&object, &planned)?;
-                let Planned { plugin, fallback: _, plan, image, bindings } = *planned;
-                Answer::Planned(Box::new(Run { plugin, image, bindings, plan, job }))
+                let Planned { plugin, fallback: _, plan, image, bindings, probing } = *planned;
+                let probe = Probe::of(probing);
+                Answer::Planned(Box::new(Run { plugin, image, bindings, plan, probe, job }))
             }
             Planning::Refused(Refused { reason, message, .. }) => Answer::Refused(Reason { reason, message }),
         };
