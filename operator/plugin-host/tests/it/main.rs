@@ -11,8 +11,8 @@
 mod answers;
 mod bad_files;
 mod builtin;
+mod exported;
 mod limits;
-mod optional;
 mod registry;
 mod support;
 mod surroundings;
