@@ -14,23 +14,26 @@ const LISTS: [(&str, &str); 3] =
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
-    let mut code = String::new();
-    for (name, folder) in LISTS {
-        let folder = root.join(folder).canonicalize()?;
-        println!("cargo::rerun-if-changed={}", folder.display());
-        let mut files = Vec::new();
-        list(&folder, &mut files)?;
-        files.sort();
-        code +=
-            &format!("/// Path in `{name}` and content.\npub(crate) const {name}: &[(&str, &str)] = &[\n");
-        for file in files {
-            let path = file.strip_prefix(&folder)?.display().to_string();
-            code += &format!("    ({path:?}, include_str!({:?})),\n", file.display().to_string());
-        }
-        code += "];\n";
-    }
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("embedded.rs"), code)?;
+    let lists: Vec<_> =
+        LISTS.iter().map(|(name, folder)| code(name, &root.join(folder))).collect::<Result<_, _>>()?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("embedded.rs"), lists.concat())?;
     Ok(())
+}
+
+/// A list of all files under a folder, as Rust.
+fn code(name: &str, folder: &Path) -> Result<String, Box<dyn Error>> {
+    let folder = folder.canonicalize()?;
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut files = Vec::new();
+    list(&folder, &mut files)?;
+    files.sort();
+    let entry = |file: &PathBuf| -> Result<String, Box<dyn Error>> {
+        let path = file.strip_prefix(&folder)?.display().to_string();
+        Ok(format!("    ({path:?}, include_str!({:?})),\n", file.display().to_string()))
+    };
+    let entries: Vec<_> = files.iter().map(entry).collect::<Result<_, _>>()?;
+    let entries = entries.concat();
+    Ok(format!("/// Path and content.\npub(crate) const {name}: &[(&str, &str)] = &[\n{entries}];\n"))
 }
 
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {

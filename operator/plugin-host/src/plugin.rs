@@ -83,7 +83,7 @@ impl Plugin {
     }
 
     /// The same plugin in a world whose clock (in nanoseconds) and random numbers begin at `start`; the operator's begin
-    /// at 0. Answers that differ are not pure: for those who test plugins.
+    /// at 1. Answers that differ are not pure: for those who test plugins.
     #[must_use]
     pub fn starting_at(&self, start: u64) -> Self {
         let Inner { callee, description, settings, digest } = &*self.0;

@@ -216,9 +216,9 @@ fn judge(plan: &BackupPlan, hostile: &str, own_word: Option<&Word>) -> Vec<Strin
         faults.extend(found.map(|(_, fault)| format!("{} {fault}", placed.at)));
         faults.extend(in_fragments(&placed, hostile));
     }
-    for (what, text) in plans::chosen(plan) {
-        if text.contains(hostile) {
-            faults.push(format!("the {what} repeats it; that is the plugin's own word"));
+    for (part, command) in plans::restore_commands(plan) {
+        if command.contains(hostile) {
+            faults.push(format!("the restore command of part {} repeats it, for a human's shell", part.name));
         }
     }
     faults

@@ -1,7 +1,7 @@
 //! Every text of a plan, and what kind of place it stands in.
 
 use dbbackup_protocol::plan::{
-    ArgumentPiece, BackupPlan, Check, ConfigFile, EnvVar, Fragment, Part, PartSource, PerItem, Process,
+    ArgumentPiece, BackupPlan, ConfigFile, EnvVar, Fragment, Part, PartSource, PerItem, Process,
 };
 
 /// A process of a plan and where it is, for faults.
@@ -69,24 +69,8 @@ pub(super) fn parts(plan: &BackupPlan) -> Vec<&Part> {
     plan.parts.iter().map(part).collect()
 }
 
-/// Texts that a plugin chooses: nothing of a user's or a server's belongs into them.
-pub(super) fn chosen(plan: &BackupPlan) -> Vec<(String, &str)> {
-    let checks =
-        plan.checks.iter().flat_map(|Check { name, process: _, expectation: _, reason, message: _ }| {
-            [("name of a check", name), ("reason of a check", reason)]
-                .map(|(what, text)| (what.to_owned(), text.as_str()))
-        });
-    let parts = parts(plan).into_iter().flat_map(|part| {
-        let Part { name, extension, media_type, process: _, output: _, completion: _, restore_command } =
-            part;
-        let texts = [
-            ("name", Some(name)),
-            ("extension", Some(extension)),
-            ("media type", Some(media_type)),
-            ("restore command", restore_command.as_ref()),
-        ];
-        texts.into_iter().filter_map(|(what, text)| Some((format!("{what} of a part"), text?.as_str())))
-    });
-    let image = plan.image.iter().map(|image| ("image".to_owned(), image.as_str()));
-    checks.chain(parts).chain(image).collect()
+/// For a human's shell: nothing of a user's or a server's belongs into them. What else a plugin names (parts, checks, images)
+/// the operator's rules keep harmless.
+pub(super) fn restore_commands(plan: &BackupPlan) -> impl Iterator<Item = (&Part, &str)> {
+    parts(plan).into_iter().filter_map(|part| Some((part, part.restore_command.as_deref()?)))
 }

@@ -200,6 +200,8 @@ impl Report {
             }
             for (at, fault) in told(faults).iter().enumerate() {
                 let first = at == 0 && message.is_empty();
+                // A crash has several lines to say.
+                let fault = &fault.replace('\n', " | ");
                 rows.push(row(if first { mark } else { "" }, if first { id.name() } else { "" }, fault));
             }
         }

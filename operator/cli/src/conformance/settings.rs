@@ -50,10 +50,10 @@ pub(super) struct Explored {
 pub(super) fn explore(examiner: &mut Examiner<'_>, seeds: &[Seed], number: u64) -> Explored {
     let mut explored = Explored::default();
     for seed in seeds {
-        let mut explorer = Explorer { examiner: &mut *examiner, seed, explored: &mut explored };
-        let Some((base, plan)) = explorer.base() else { continue };
+        let mut tour = Explorer { examiner: &mut *examiner, seed, explored: &mut explored };
+        let Some((base, plan)) = tour.base() else { continue };
         if seed.varied {
-            explorer.vary(&base, &plan, number);
+            tour.vary(&base, &plan, number);
         }
     }
     explored

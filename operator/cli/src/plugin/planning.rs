@@ -12,7 +12,7 @@ use dbbackup_core::{
     render::{RenderConfig, RenderInput, render},
 };
 use dbbackup_plugin_host::Plugin;
-use dbbackup_protocol::work_order::Trigger;
+use dbbackup_protocol::{contract::Issue, work_order::Trigger};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
@@ -44,19 +44,12 @@ impl Given {
         let fallback = !serves && plugin.id() == FALLBACK;
         if !serves && !fallback {
             let message = format!(
-                "spec.databaseType is {kind:?}, and plugin {} serves {}: write one of these, or add the type to the \
-                 plugin's description",
+                "plugin {} serves {}: write one of these, or add {kind:?} to the plugin's description",
                 plugin.id(),
                 types.join(", ")
             );
-            let plugin = Some(plugin.identity());
-            return Ok(Planning::Refused(Refused {
-                plugin,
-                fallback,
-                faulty: false,
-                reason: "PluginNotFound".into(),
-                message,
-            }));
+            let issue = Issue { path: "/databaseType".into(), reason: "PluginNotFound".into(), message };
+            return Ok(Planning::Refused(Refused::by_issues(&plugin.identity(), fallback, &[issue])));
         }
         let administration =
             Administration { images: self.images(object, plugin)?, render: self.render_config() };

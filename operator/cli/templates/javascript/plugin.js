@@ -1,5 +1,6 @@
 // Plugin: __name__. It says how a backup is made; the operator runs it. The contract is in wit/deps/db-backup-plugin,
-// with every field explained. Fields are written in camelCase here, a variant as { tag, val }.
+// with every field explained. Fields are written in camelCase here, a variant as { tag, val }; what is
+// none is null.
 import { schema } from './settings.js';
 
 const PORT = 5000;
@@ -38,7 +39,7 @@ export const backup = {
       image: '1',
       checks: [],
       parts: [{ tag: 'one', val: part(request) }],
-      scratchMebibytes: undefined,
+      scratchMebibytes: null,
     };
   },
 };
@@ -47,7 +48,7 @@ function issuesOf(request) {
   const issues = [];
   const { connection } = request;
   const { tables } = JSON.parse(request.settings);
-  if (connection === undefined) {
+  if (connection === null) {
     issues.push(issue('/connection', 'ConnectionMissing', 'say where the server is'));
   }
   // No process can be given a NUL character.
@@ -73,10 +74,10 @@ function part(request) {
       exitCodes: [0],
       // Exit code 0 proves little: name the bytes with which every good dump begins (header) or ends (tail), or a
       // program that reads the dump and fails when it is not whole (verifier).
-      header: undefined,
-      tail: undefined,
-      verifier: undefined,
-      stderrRequired: undefined,
+      header: null,
+      tail: null,
+      verifier: null,
+      stderrRequired: null,
       minimumBytes: 1,
     },
     restoreCommand: '__name__-restore --database "$TARGET"',
@@ -93,7 +94,7 @@ function dump({ connection, settings }) {
     `--jobs=${jobs}`,
     ...tables.map((table) => `--table=${table}`),
   ];
-  if (connection.database !== undefined) {
+  if (connection.database !== null) {
     words.push('--', connection.database);
   }
   return {

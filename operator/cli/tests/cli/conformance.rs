@@ -49,7 +49,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("query", &["hostile-strings"]),
     ("loose", &["hostile-strings"]),
     ("environment", &["hostile-strings"]),
-    ("restore", &["hostile-strings"]),
+    ("restore", &["hostile-strings", "police"]),
     ("secret", &["secrets"]),
     ("unreachable", &["settings-reachable"]),
     ("untyped", &["settings-invalid"]),

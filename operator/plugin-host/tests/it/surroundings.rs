@@ -32,7 +32,8 @@ fn a_sleep_takes_no_time_but_the_guest_believes_in_it() {
 
 #[test]
 fn clock_and_randomness_are_the_same_in_every_call() {
-    assert_eq!(text("clock"), "0");
+    // Not 0, of which Go's runtime dies.
+    assert_eq!(text("clock"), "1");
     assert_eq!(text("random"), text("random"));
 }
 
