@@ -144,8 +144,8 @@ pub(crate) fn in_scope(named: &[String]) -> String {
     if named.is_empty() {
         return format!("t.table_schema not in {SYSTEM_DATABASES}");
     }
-    let names: Vec<_> = named.iter().map(|name| literal(name)).collect();
-    format!("lower(t.table_schema) in ({})", names.join(", "))
+    let literals: Vec<_> = named.iter().map(|name| literal(name)).collect();
+    format!("lower(t.table_schema) in ({})", literals.join(", "))
 }
 
 /// Answers [`FINE`] or all findings, on one line.

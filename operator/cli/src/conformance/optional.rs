@@ -1,7 +1,6 @@
 //! The optional interfaces, where the plugin has them.
 
-use std::collections::BTreeSet;
-
+use dbbackup_core::police;
 use dbbackup_protocol::{
     contract::{Fact, Request},
     optional::{Answer, Failure},
@@ -13,8 +12,6 @@ use super::{
     samples::Seed,
 };
 
-/// Most questions of a probe, as the contract says.
-const MOST_QUERIES: usize = 16;
 /// What servers and tools print.
 const PRINTED: [&str; 6] =
     ["", "\n", "17.2\n", "c4n4ry\u{fffd}\0\"'", "9999999999999999999999", "{\"a\": [1"];
@@ -49,13 +46,11 @@ fn probe(examiner: &mut Examiner<'_>, seeds: &[Seed]) -> (Vec<String>, usize) {
         };
         plans += 1;
         let about = format!("probe, {}", seed.about);
-        let names: BTreeSet<_> = plan.queries.iter().map(|query| query.name.as_str()).collect();
-        if !(1..=MOST_QUERIES).contains(&plan.queries.len()) || names.len() != plan.queries.len() {
-            faults.push(format!(
-                "{about}: it asks {} questions of {} names; 1 to {MOST_QUERIES}, each of its own name",
-                plan.queries.len(),
-                names.len()
-            ));
+        let violations = police::check_probe(&plan, examiner.plugin.description(), &request.bindings);
+        faults.extend(violations.iter().map(|violation| format!("{about}: {violation}")));
+        if plan.queries.is_empty() {
+            // There is nothing to ask, so nothing is answered.
+            continue;
         }
         for printed in PRINTED {
             for exit_code in [Some(0), Some(1), None] {

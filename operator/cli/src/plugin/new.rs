@@ -140,7 +140,7 @@ fn contract_version() -> &'static str {
 
 fn told(directory: &Path, kit: &Kit) -> String {
     let directory = directory.display();
-    let build: String = kit.build.lines().map(|line| format!("  {line}\n")).collect();
+    let build = kit.build.lines().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
     format!(
         "{directory} is a plugin. You need:\n__tools__\n\nNow:\n  cd {directory}\n{build}  kubectl dbbackup plugin check __name__.wasm\n  \
          kubectl dbbackup plugin test __name__.wasm\n  kubectl dbbackup plugin run __name__.wasm -f backup.yaml\n\n\

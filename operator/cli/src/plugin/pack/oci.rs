@@ -57,7 +57,7 @@ struct Blobs(Vec<(String, Vec<u8>)>);
 impl Blobs {
     /// Keeps it and answers with its descriptor.
     fn add(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&bytes);
         let descriptor =
             json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()});
         self.0.push((format!("blobs/sha256/{digest}"), bytes));
@@ -80,6 +80,11 @@ impl Blobs {
         descriptor["platform"] = json!({"architecture": architecture, "os": "linux"});
         descriptor
     }
+}
+
+/// SHA-256 in hex digits.
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -130,8 +135,7 @@ mod tests {
         let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
         let (_, bytes) = &files[&format!("blobs/sha256/{digest}")];
         assert_eq!(descriptor["size"], bytes.len());
-        let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(found, digest);
+        assert_eq!(hex(bytes), digest);
         bytes
     }
 
