@@ -8,8 +8,8 @@ PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugi
 SHELL   := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build plugins examples image images test lint unit component e2e e2e-only demo cluster-up cluster-down bench crds \
-  check-generated clean
+.PHONY: help setup tools build cli plugins examples image images test lint unit component authors e2e e2e-only demo cluster-up \
+  cluster-down bench crds check-generated clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one
 build: setup plugins ## operator, agent and plugins for this machine
 	$(CARGO) build --workspace --locked
 
+cli: ## the command line kubectl-dbbackup, in target/release; put it on PATH
+	$(CARGO) build --release --locked -p dbbackup-cli
+
 plugins: ## the plugins as WebAssembly components, in target/wasm32-wasip2/plugin
 	$(CARGO) build --locked --profile plugin --target wasm32-wasip2 $(PLUGINS)
 
@@ -60,6 +63,10 @@ cluster-up: ## a real Kubernetes on this machine, or the one that runs already
 cluster-down: ## removes it without a trace
 	@tests/cluster/down
 
+authors: tools ## follows the author's page, plugins/README.md: a new plugin in each language
+	$(CARGO) build --locked --workspace --bin kubectl-dbbackup
+	@tests/authors/follow
+
 bench: plugins ## figures, as ratios to a peer or a floor of the same run
 	$(CARGO) build $(BINARIES) -p dbbackup-bench
 	@$(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(TARGET)/$(MUSL)/release
@@ -75,7 +82,7 @@ check-generated: ## fails if deploy/crds is not what operator/api says
 setup: ## installs what is missing for building and for the demo
 	@tests/setup
 
-tools: setup ## installs what only the tests need: cargo-deny, cargo-component
+tools: setup ## installs what only the tests need: cargo-deny, cargo-component, Node.js
 	@tests/setup tools
 
 clean: ## removes what was built; the cluster and the cache of images stay

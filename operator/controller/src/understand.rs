@@ -9,7 +9,7 @@ use dbbackup_core::{
     observed::{ObservedProbe, ProbeState},
     planning,
 };
-use dbbackup_protocol::optional::{Answer, Diagnosis};
+use dbbackup_protocol::optional::{Answer, Diagnosis, Failure};
 use tracing::warn;
 
 use crate::{observe::Seen, planner::Planner};
@@ -50,7 +50,7 @@ fn explain(object: &DatabaseBackup, question: &Question, planner: &Planner) -> O
     let digest = question.plugin.as_ref().map(|plugin| plugin.digest.as_str());
     let plugin = planner.plugin(object, digest)?;
     let facts = diagnosis::facts(&object.spec, plugin.description().default_port);
-    let failure = dbbackup_protocol::optional::Failure { facts, ..question.failure.clone() };
+    let failure = Failure { facts, ..question.failure.clone() };
     planning::explain(&plugin, &failure).unwrap_or_else(|error| {
         warn!(plugin = plugin.id(), error, "a plugin cannot explain a failure");
         None

@@ -104,6 +104,10 @@ fn another_program_compiles_nothing() {
         let error = load(&host(program, CompileLimits::default(), None), &small());
         assert!(matches!(error, LoadError::Compile(_)) && error.to_string().contains(words), "{error}");
     }
+    let quarantine = Quarantine::new(OPERATOR, ["no-such-command"], CompileLimits::default());
+    let options = Options { compiler: Compiler::Quarantine(quarantine), ..Options::default() };
+    let error = load(&Host::with(options).unwrap(), &small());
+    assert!(matches!(error, LoadError::Compile(_)) && error.to_string().contains("exit code 2"), "{error}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::stats::{CallStats, Function};
 const MAX_HANDLES: usize = 10_000;
 
 /// A linked component and where its functions are.
+#[derive(Clone)]
 pub(crate) struct Callee {
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) descriptor: descriptor::GuestIndices,
@@ -30,6 +31,8 @@ pub(crate) struct Callee {
     pub(crate) code_bytes: usize,
     /// The plugin's id, once it has said it.
     pub(crate) id: OnceLock<String>,
+    /// Where a guest's clock and random numbers begin.
+    pub(crate) start: u64,
 }
 
 impl Callee {
@@ -129,7 +132,7 @@ impl Callee {
 
     fn store(&self) -> Store<Guest> {
         let limits = self.host.limits();
-        let mut store = Store::new(self.host.engine(), Guest::new(self.source.clone(), *limits));
+        let mut store = Store::new(self.host.engine(), Guest::new(self.source.clone(), *limits, self.start));
         store.limiter(|guest| &mut guest.limiter);
         store.set_epoch_deadline(self.host.ticks());
         store.set_hostcall_fuel(limits.answer_bytes);

@@ -30,7 +30,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(source: String, limits: Limits) -> Self {
+    /// `start` is where clock (in nanoseconds) and random numbers begin.
+    pub(crate) fn new(source: String, limits: Limits, start: u64) -> Self {
         Self {
             limiter: Limiter::new(limits),
             source,
@@ -38,8 +39,8 @@ impl Guest {
             panic: String::new(),
             printed: Vec::new(),
             max_printed: limits.log_bytes,
-            slept: 0,
-            seed: 0,
+            slept: start,
+            seed: start,
         }
     }
 

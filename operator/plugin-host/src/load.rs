@@ -17,6 +17,9 @@ use crate::imports::{self, PACKAGE, VERSION};
 use crate::registry::spelled;
 use crate::{Host, Plugin, description, unpack};
 
+/// Where a guest's clock (in nanoseconds) and random numbers begin. The runtime of Go dies where a clock stands at 0.
+const START: u64 = 1;
+
 pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, LoadError> {
     let max = host.limits().file_bytes;
     if bytes.len() > max {
@@ -42,6 +45,7 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
         host: host.clone(),
         source: source.to_owned(),
         id: OnceLock::new(),
+        start: START,
     };
     callee.require_shapes()?;
     let description: Description = callee.describe().map_err(LoadError::Describe)?.convert();

@@ -20,7 +20,7 @@ pub struct Plugin(Arc<Inner>);
 struct Inner {
     callee: Callee,
     description: Description,
-    settings: Settings,
+    settings: Arc<Settings>,
     digest: String,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Plugin {
 
 impl Plugin {
     pub(crate) fn new(callee: Callee, description: Description, settings: Settings, digest: String) -> Self {
-        Self(Arc::new(Inner { callee, description, settings, digest }))
+        Self(Arc::new(Inner { callee, description, settings: Arc::new(settings), digest }))
     }
 
     /// Unique among the loaded plugins.
@@ -80,6 +80,19 @@ impl Plugin {
             version: self.version().to_owned(),
             digest: self.digest().to_owned(),
         }
+    }
+
+    /// The same plugin in a world whose clock (in nanoseconds) and random numbers begin at `start`; the operator's begin
+    /// at 1. Answers that differ are not pure: for those who test plugins.
+    #[must_use]
+    pub fn starting_at(&self, start: u64) -> Self {
+        let Inner { callee, description, settings, digest } = &*self.0;
+        Self(Arc::new(Inner {
+            callee: Callee { start, ..callee.clone() },
+            description: description.clone(),
+            settings: Arc::clone(settings),
+            digest: digest.clone(),
+        }))
     }
 
     /// `spec.settings` with the schema's defaults filled in, or everything that is wrong with it: pointers begin

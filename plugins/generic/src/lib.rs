@@ -139,8 +139,7 @@ fn argv_missing(request: &Request) -> String {
 }
 
 fn check_argv(setting: &str, argv: &[String], issues: &mut Issues) {
-    let is_none = |word: &String| word.is_empty() || word.starts_with('-') || word.contains(SCRATCH);
-    if argv.first().is_some_and(is_none) {
+    if argv.first().is_some_and(|program| !is_program(program)) {
         issues.add(
             format!("/settings/{setting}/0"),
             "SettingInvalid",
@@ -154,6 +153,16 @@ fn check_argv(setting: &str, argv: &[String], issues: &mut Issues) {
             "must not contain a NUL character",
         );
     }
+}
+
+/// A program is found in the image, by a name or by an absolute path.
+fn is_program(word: &str) -> bool {
+    let path = word.strip_prefix('/').unwrap_or(word);
+    let relative = !word.starts_with('/') && word.contains('/');
+    !relative
+        && !word.starts_with('-')
+        && !word.contains(SCRATCH)
+        && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
 fn check_env(request: &Request, settings: &Settings, issues: &mut Issues) {

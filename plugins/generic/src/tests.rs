@@ -134,7 +134,8 @@ fn what_is_wrong_is_named() {
         let request = request().with_settings(&with_argv(&settings));
         assert_eq!(issues_of::<Generic>(&request), [expected], "{settings}");
     }
-    for argv in [json!([""]), json!(["-c"]), json!(["{scratchDir}/x"])] {
+    for argv in ["", "-c", "{scratchDir}/x", "bin/dump", "/bin/../dump", "/"].map(|program| json!([program]))
+    {
         let request = request().with_settings(&json!({"argv": argv}));
         assert_eq!(issues_of::<Generic>(&request), [invalid("/settings/argv/0")], "{argv}");
     }

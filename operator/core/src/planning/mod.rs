@@ -1,6 +1,7 @@
 //! What the plugins say of an object: a plan that passed the police, or a sentence that says why there is none.
 
 mod compare;
+mod diff;
 mod make;
 mod probe;
 
@@ -10,7 +11,8 @@ use dbbackup_protocol::{
     work_order::{BoundSecret, PluginRef},
 };
 
-pub use compare::{Change, Comparison, compare, diff};
+pub use compare::{Comparison, compare};
+pub use diff::{Difference, diff};
 pub use make::{Administration, plan};
 pub use probe::{PlannedProbe, Probing, explain, findings};
 

@@ -11,12 +11,13 @@ use wasmtime::error::OutOfMemory;
 use super::sealed::{Digest, Seal};
 use crate::host;
 
-/// Exit code: the component is not valid; standard error has the cause.
-pub(super) const INVALID: u8 = 2;
+/// Exit code: the component is not valid; standard error has the cause. Programs that do not know the command they are
+/// called with end with 1 or 2.
+pub(super) const INVALID: u8 = 20;
 /// Exit code: there is not enough memory for it.
-pub(super) const MEMORY: u8 = 3;
+pub(super) const MEMORY: u8 = 21;
 /// Exit code: anything else; standard error has the cause.
-const FAILED: u8 = 4;
+const FAILED: u8 = 22;
 
 /// What comes first on standard input; the component follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

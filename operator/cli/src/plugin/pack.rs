@@ -1,0 +1,111 @@
+//! `plugin pack`: plugins as a ConfigMap and as an image, for the operator's plugin directory.
+
+mod config_map;
+mod oci;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{Loaded, host, load};
+use crate::{
+    ending::{Ending, Unusable},
+    output,
+};
+
+/// What the files in a folder are called.
+const NAME: &str = "db-backup-plugins";
+
+/// Its arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The plugins.
+    #[arg(required = true, value_name = "PLUGIN")]
+    files: Vec<PathBuf>,
+    /// FILE.yaml for a ConfigMap, FILE.tar for an image (an OCI archive), or a folder for both.
+    #[arg(long, short, value_name = "DIR|FILE")]
+    output: PathBuf,
+    /// Full name of the image, for example registry.example.com/plugins/redis:0.1.0.
+    #[arg(long, value_name = "REFERENCE")]
+    image: Option<String>,
+}
+
+/// A plugin as it is packed: named by its id, which is unique in a plugin directory.
+struct Packed {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// Carries it out.
+pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
+    let host = host()?;
+    let mut packed: Vec<Packed> = Vec::new();
+    let mut told = String::new();
+    for file in &arguments.files {
+        let Loaded { plugin, bytes } = load(&host, file)?;
+        let name = format!("{}.wasm", plugin.id());
+        if packed.iter().any(|known| known.name == name) {
+            let message = format!(
+                "{}: another plugin has the id {} too; the operator would use neither: pack one of them",
+                file.display(),
+                plugin.id()
+            );
+            return Err(Unusable::Input(message));
+        }
+        told += &format!("plugin  {} {}  {}\n", plugin.id(), plugin.version(), plugin.digest());
+        packed.push(Packed { name, bytes });
+    }
+    packed.sort_by(|a, b| a.name.cmp(&b.name));
+    let written = match target(&arguments.output) {
+        Target::ConfigMap(file) => write_config_map(&packed, &file)?,
+        Target::Image(file) => write_image(&packed, arguments.image.as_deref(), &file)?,
+        Target::Both(folder) => {
+            fs::create_dir_all(&folder).map_err(Unusable::on("make", &folder))?;
+            let image =
+                write_image(&packed, arguments.image.as_deref(), &folder.join(NAME).with_extension("tar"))?;
+            match config_map::render(&packed) {
+                Ok(_) => image + &write_config_map(&packed, &folder.join(NAME).with_extension("yaml"))?,
+                Err(too_large) => format!("{image}no ConfigMap: {too_large}\n"),
+            }
+        }
+    };
+    output::print(&format!("{told}{written}"))?;
+    Ok(Ending::Good)
+}
+
+enum Target {
+    ConfigMap(PathBuf),
+    Image(PathBuf),
+    Both(PathBuf),
+}
+
+fn target(output: &Path) -> Target {
+    let extension = output.extension().and_then(|extension| extension.to_str());
+    match extension {
+        Some("yaml" | "yml") if !output.is_dir() => Target::ConfigMap(output.to_owned()),
+        Some("tar") if !output.is_dir() => Target::Image(output.to_owned()),
+        _ => Target::Both(output.to_owned()),
+    }
+}
+
+fn write_config_map(packed: &[Packed], file: &Path) -> Result<String, Unusable> {
+    let manifest = config_map::render(packed).map_err(Unusable::Input)?;
+    fs::write(file, manifest).map_err(Unusable::on("write", file))?;
+    let file = file.display();
+    // Client-side apply would copy all of it into an annotation, which holds 256 KiB.
+    Ok(format!("ConfigMap  {file}\n           kubectl apply --server-side -f {file}\n"))
+}
+
+fn write_image(packed: &[Packed], reference: Option<&str>, file: &Path) -> Result<String, Unusable> {
+    let image = oci::archive(packed, reference).map_err(Unusable::on("pack", file))?;
+    fs::write(file, &image.archive).map_err(Unusable::on("write", file))?;
+    let file = file.display();
+    let to = reference.unwrap_or("REGISTRY/NAME:TAG");
+    Ok(format!(
+        "image   {file}  {}\n        skopeo copy --all oci-archive:{file} docker://{to}\n",
+        image.digest
+    ))
+}
