@@ -1,7 +1,13 @@
 //! What was once released works for ever: the contract only grows, and plugins that were compiled for it, by any toolchain,
 //! load and answer as they always did. README.md beside this file says how the exhibits were made.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests, their helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, their helpers too"
+)]
 
 mod contract;
 mod copies;

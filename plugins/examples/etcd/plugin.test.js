@@ -36,6 +36,12 @@ test("every way to the server has its arguments", () => {
   }
 });
 
+test("a server that does not answer is noticed before a snapshot waits for it", () => {
+  const [check] = backup.plan(request()).checks;
+  assert.deepEqual([check.reason, check.expectation], ["ServerNotReachable", { tag: "exit-zero" }]);
+  assert.equal(argv(check.process), "etcdctl --endpoints=http://etcd.shop.svc:2379 --command-timeout=30s endpoint status");
+});
+
 test("the scratch folder follows the setting, then the server", () => {
   const server = { version: "3.6.5", facts: [{ key: "db-size-mebibytes", value: "100" }] };
   const size = (rest) => backup.plan(request({}, rest)).scratchMebibytes;

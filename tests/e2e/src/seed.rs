@@ -130,7 +130,7 @@ impl Server {
                 by_database(&self.exec([self.client("mongoprobe"), vec!["dump".into()]].concat()).text()?)
             }
             Engine::Redis => {
-                let lines = self.redis(&["--eval", "/dev/stdin"]).input(REDIS_FINGERPRINT).text()?;
+                let lines = self.redis(&["EVAL", REDIS_FINGERPRINT, "0"]).text()?;
                 let digest = self.redis(&["DEBUG", "DIGEST"]).text()?;
                 let functions = self.redis(&["FUNCTION", "LIST", "WITHCODE"]).text()?.replace('\n', " ");
                 by_database(&format!("{lines}all\t{digest}functions\t{functions}"))
@@ -288,7 +288,7 @@ fn fill_mongo(server: &Server) -> Result<()> {
 }
 
 fn fill_redis(server: &Server) -> Result<()> {
-    server.redis(&["--eval", "/dev/stdin"]).input(REDIS).text()?;
+    server.redis(&["EVAL", REDIS, "0"]).text()?;
     let library =
         "#!lua name=e2e\nredis.register_function('twice', function(_, args) return args[1] * 2 end)";
     server.redis(&["FUNCTION", "LOAD", library]).text()?;

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use dbbackup_e2e::{Certificates, Engine, Login, Server, Spec, Store, World, nasty_secret, run, shared};
+use dbbackup_e2e::{Certificates, Engine, Server, Spec, Store, World, nasty_secret, run, shared};
 use serde_json::{Value, json};
 
 use crate::plugins::{Volume, resolved};
@@ -43,6 +43,7 @@ fn redis(server: &Server, store: &Store) -> Spec {
 #[ignore = "needs a cluster: make e2e"]
 fn redis_comes_back_by_a_plugin_that_came_while_the_operator_ran() -> Result<()> {
     run("third-party-redis", |world| {
+        certify(world, Engine::Redis)?;
         let (source, store) = (shared(Engine::Redis)?, world.s3()?);
         world.login(&source.backup_login())?;
         let backup = world.backup("cache", redis(source, &store))?;
@@ -50,63 +51,50 @@ fn redis_comes_back_by_a_plugin_that_came_while_the_operator_ran() -> Result<()>
         let mut volume = Volume::new("redis");
         volume.put("redis.wasm", &example("redis")?)?;
         resolved(&backup, "Resolved", "redis.example.com")?;
+        let object = backup.is_probed("True", "Ready")?;
+        ensure!(version(&object).starts_with("8."), "{:#}", object["status"]);
 
         let download = backup.run_now()?.ended()?.succeeded()?;
         let target = world.server(Engine::Redis)?;
         download.restore_into(&target)?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
 
-        for (name, login, reason, words) in [
-            (
-                "wrong",
-                Login { username: "backup".into(), password: nasty_secret("wrong") },
-                "PasswordRejected",
-                "does not accept the password",
-            ),
-            (
-                "weak",
-                Login { username: "weak".into(), password: nasty_secret("redis-weak") },
-                "GrantMissing",
-                "+replconf",
-            ),
+        let weak = nasty_secret("redis-weak");
+        for (name, username, password, reason, words) in [
+            ("wrong", "backup", nasty_secret("wrong"), "PasswordRejected", "does not accept the password"),
+            ("weak", "weak", weak, "GrantMissing", "+replconf"),
         ] {
-            world.secret(name, &[("password", &login.password)])?;
+            world.secret(name, &[("password", &password)])?;
             let spec = redis(source, &store)
                 .set("connection.credentials.secretName", json!(name))
-                .settings(json!({"username": login.username}));
+                .settings(json!({"username": username}));
             failed(world, name, spec, reason, words)?;
         }
         let named = redis(source, &store).database("0");
         world.backup("named", named)?.is_refused("DatabaseNotSupported", &["spec.connection.database"])?;
-        Ok(())
+        redis_over_tls(world, &target, &store)
     })
 }
 
-#[test]
-#[ignore = "needs a cluster: make e2e"]
-fn redis_over_tls() -> Result<()> {
-    run("third-party-redis-tls", |world| {
-        certify(world, Engine::Redis)?;
-        let (server, store) = (world.server(Engine::Redis)?, world.claim("backups", "64Mi")?);
-        world.login(&server.admin_login())?;
-        let mut volume = Volume::new("redis-tls");
-        volume.put("redis.wasm", &example("redis")?)?;
-        let spec = |tls: Value| {
-            Spec::of(&server, &store)
-                .set("connection.credentials.keys", json!({"password": "password"}))
-                .set("connection.port", json!(6380))
-                .set("connection.tls", tls)
-        };
-        let verified = |authority: &str| json!({"mode": "verify-ca", "caSecret": {"name": authority}});
-        let trusted = world.backup("trusted", spec(verified("authority")))?;
-        resolved(&trusted, "Resolved", "redis.example.com")?;
-        trusted.run_now()?.ended()?.succeeded()?;
-        world.backup("blind", spec(json!({"mode": "require"})))?.run_now()?.ended()?.succeeded()?;
-        failed(world, "stranger", spec(verified("stranger")), "CertificateNotTrusted", "authorities")?;
-        let full = json!({"mode": "verify-full", "caSecret": {"name": "authority"}});
-        world.backup("full", spec(full))?.is_refused("TlsModeNotSupported", &["verify-ca"])?;
-        Ok(())
-    })
+fn redis_over_tls(world: &World, server: &Server, store: &Store) -> Result<()> {
+    world.secret("admin", &[("password", &server.admin_login().password)])?;
+    let spec = |tls: Value| {
+        redis(server, store)
+            .settings(json!({}))
+            .set("connection.credentials.secretName", json!("admin"))
+            .set("connection.port", json!(6380))
+            .set("connection.tls", tls)
+    };
+    let verified = |mode: &str, authority: &str| json!({"mode": mode, "caSecret": {"name": authority}});
+    for (name, tls) in
+        [("trusted", verified("verify-ca", "authority")), ("blind", json!({"mode": "require"}))]
+    {
+        world.backup(name, spec(tls))?.run_now()?.ended()?.succeeded()?;
+    }
+    let stranger = spec(verified("verify-ca", "stranger"));
+    failed(world, "stranger", stranger, "CertificateNotTrusted", "authorities")?;
+    let full = spec(verified("verify-full", "authority"));
+    world.backup("full", full)?.is_refused("TlsModeNotSupported", &["verify-ca"]).map(drop)
 }
 
 #[test]
@@ -122,6 +110,8 @@ fn etcd_comes_back_by_a_plugin_in_javascript() -> Result<()> {
         let etcd = |server: &Server| Spec::of(server, &store).set("image", json!("db-backup.test/etcd:3.5"));
         let backup = world.backup("keys", etcd(source))?;
         resolved(&backup, "Resolved", "etcd.example.com")?;
+        let object = backup.is_probed("True", "Ready")?;
+        ensure!(version(&object).starts_with("3.5."), "{:#}", object["status"]);
 
         let download = backup.run_now()?.ended()?.succeeded()?;
         let target = world.server(Engine::Etcd)?;
@@ -139,6 +129,11 @@ fn etcd_comes_back_by_a_plugin_in_javascript() -> Result<()> {
         let wrong = etcd(source).set("connection.credentials.secretName", json!("wrong"));
         failed(world, "wrong", wrong, "PasswordRejected", "does not accept")
     })
+}
+
+/// Of the server, as a probe found it.
+fn version(object: &Value) -> &str {
+    object.pointer("/status/server/version").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A run that fails for this reason, in the plugin's words, and leaves nothing of its own.
