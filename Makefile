@@ -64,7 +64,7 @@ cluster-down: ## removes it without a trace
 	@tests/cluster/down
 
 authors: tools ## follows the author's page, plugins/README.md: a new plugin in each language
-	$(CARGO) build --locked --workspace --bin kubectl-dbbackup
+	$(CARGO) test --locked --workspace --no-run --test cli
 	@tests/authors/follow
 
 bench: plugins ## figures, as ratios to a peer or a floor of the same run
