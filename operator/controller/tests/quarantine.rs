@@ -103,6 +103,13 @@ fn causes_are_those_of_the_compiler() {
 }
 
 #[test]
+fn what_was_packed_is_compiled_unpacked() {
+    let packed = zstd::encode_all(small().as_slice(), 19).unwrap();
+    let error = load(&host(OPERATOR, CompileLimits::default(), None), &packed);
+    assert!(is_compiled(&error), "{error}");
+}
+
+#[test]
 fn another_program_compiles_nothing() {
     let cases =
         [("/nonexistent", "cannot start"), ("/bin/false", "exit code 1"), ("/bin/echo", "seal is broken")];

@@ -1,5 +1,6 @@
 //! From bytes to a plugin, step by step; each step has its own errors.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use dbbackup_protocol::contract::Description;
@@ -29,7 +30,10 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
     let digest = Digest::from(Sha256::digest(bytes));
     let bytes = unpack::unpacked(bytes, max)?;
     frame(&bytes)?;
-    let component = host.compile(&bytes, digest)?;
+    let component = match &bytes {
+        Cow::Borrowed(component) => host.compile(component, digest)?,
+        Cow::Owned(component) => host.compile(component, Sha256::digest(component).into())?,
+    };
     let linker = imports::linker(host.engine(), &component)?;
     for interface in ["descriptor", "backup"] {
         require_export(host, &component, interface)?;
