@@ -129,6 +129,7 @@ fn is_program(word: &str) -> bool {
     !relative
         && !word.starts_with('-')
         && !word.contains(SCRATCH)
+        && !word.contains(char::is_control)
         && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 

@@ -69,8 +69,13 @@ impl OutputSettings {
                 invalid("standard output has no path; leave it out, or choose a type")
             }
             (_, None) => invalid("missing; name the file or folder relative to {scratchDir}"),
-            (_, Some(path)) if path.split('/').any(|segment| matches!(segment, "" | "." | "..")) => {
-                invalid("must be relative to {scratchDir} and have no empty, '.' or '..' segment")
+            (_, Some(path))
+                if path.contains(char::is_control)
+                    || path.split('/').any(|segment| matches!(segment, "" | "." | "..")) =>
+            {
+                invalid(
+                    "must be relative to {scratchDir}, without control characters and without empty, '.' or '..' segments",
+                )
             }
             (OutputType::File, Some(path)) => Ok(Output::File(path.to_string())),
             (OutputType::Directory, Some(path)) => Ok(Output::Directory(path.to_string())),

@@ -111,6 +111,7 @@ fn what_is_wrong_is_named() {
         (json!({"output": {"path": "x"}}), invalid("/settings/output/path")),
         (json!({"output": {"type": "file", "path": "/x"}}), invalid("/settings/output/path")),
         (json!({"output": {"type": "directory", "path": "a/../../x"}}), invalid("/settings/output/path")),
+        (json!({"output": {"type": "file", "path": "a\nb"}}), invalid("/settings/output/path")),
         (json!({"output": {"type": "pipe"}}), invalid("/settings/output/type")),
         (json!({"extension": "../x"}), invalid("/settings/extension")),
         (json!({"minimumBytes": 0}), invalid("/settings/minimumBytes")),
@@ -125,7 +126,8 @@ fn what_is_wrong_is_named() {
         let request = request().with_settings(&with_argv(&settings));
         assert_eq!(issues_of::<Generic>(&request), [expected], "{settings}");
     }
-    for argv in ["", "-c", "{scratchDir}/x", "bin/dump", "/bin/../dump", "/"].map(|program| json!([program]))
+    for argv in
+        ["", "-c", "{scratchDir}/x", "bin/dump", "/bin/../dump", "/", "a\nb"].map(|program| json!([program]))
     {
         let request = request().with_settings(&json!({"argv": argv}));
         assert_eq!(issues_of::<Generic>(&request), [invalid("/settings/argv/0")], "{argv}");

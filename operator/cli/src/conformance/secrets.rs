@@ -56,8 +56,8 @@ fn is_secret(property: &Value) -> bool {
 fn shows(plan: &BackupPlan, secret: &str) -> bool {
     use base64::Engine;
     let json = serde_json::to_string(plan).unwrap_or_default();
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let percent: String = secret
+    let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let percent = secret
         .bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -65,7 +65,8 @@ fn shows(plan: &BackupPlan, secret: &str) -> bool {
             }
             _ => format!("%{byte:02X}"),
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let quoted = serde_json::to_string(secret).unwrap_or_default();
     let twice = serde_json::to_string(&quoted).unwrap_or_default();
     let encoded = [

@@ -119,12 +119,12 @@ fn section(title: &str, head: Vec<String>, rows: Vec<Vec<String>>) -> String {
 }
 
 fn list(title: &str, items: &[String]) -> String {
-    let lines: String = items.iter().map(|item| format!("{item}\n")).collect();
+    let lines = items.join("\n");
     if items.is_empty() { format!("\n{title}: none\n") } else { format!("\n{title}\n{}", indented(&lines)) }
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat()
 }
 
 fn setting(name: &str, schema: &Value) -> Vec<String> {

@@ -133,14 +133,14 @@ fn fill(text: &str, name: &str, kit: &Kit) -> String {
 
 /// As its `package` line says.
 fn contract_version() -> &'static str {
-    let lines = embedded::CONTRACT.iter().flat_map(|(_, content)| content.lines());
+    let mut lines = embedded::CONTRACT.iter().flat_map(|(_, content)| content.lines());
     let version = |line: &'static str| line.strip_prefix("package db-backup:plugin@")?.strip_suffix(';');
-    lines.filter_map(version).next().unwrap_or("0.1.0")
+    lines.find_map(version).unwrap_or("0.1.0")
 }
 
 fn told(directory: &Path, kit: &Kit) -> String {
     let directory = directory.display();
-    let build: String = kit.build.lines().map(|line| format!("  {line}\n")).collect();
+    let build = kit.build.lines().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
     format!(
         "{directory} is a plugin. You need:\n__tools__\n\nNow:\n  cd {directory}\n{build}  kubectl dbbackup plugin check __name__.wasm\n  \
          kubectl dbbackup plugin test __name__.wasm\n  kubectl dbbackup plugin run __name__.wasm -f backup.yaml\n\n\

@@ -21,7 +21,7 @@ fn failed(called: &Called) -> BTreeSet<String> {
 fn faults(called: &Called) -> String {
     let report = called.json();
     let failed = report["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "failed");
-    failed.map(|check| format!("{check:#}\n")).collect()
+    failed.map(|check| format!("{check:#}\n")).collect::<Vec<_>>().concat()
 }
 
 fn set(ids: &[&str]) -> BTreeSet<String> {
@@ -50,7 +50,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("loose", &["hostile-strings"]),
     ("environment", &["hostile-strings"]),
     ("restore", &["hostile-strings", "police"]),
-    ("secret", &["secrets"]),
+    ("secret", &["police", "secrets"]),
     ("unreachable", &["settings-reachable"]),
     ("untyped", &["settings-invalid"]),
     ("open", &["settings-invalid"]),

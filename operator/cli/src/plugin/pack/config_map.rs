@@ -20,10 +20,8 @@ pub(super) fn render(packed: &[Packed]) -> Result<String, String> {
              it as a volume, or make the plugins smaller (Rust: opt-level = \"s\", lto = true, strip = \"debuginfo\")"
         ));
     }
-    let data: String = packed
-        .iter()
-        .map(|Packed { name, bytes }| format!("  \"{name}\": {}\n", STANDARD.encode(bytes)))
-        .collect();
+    let entry = |Packed { name, bytes }: &Packed| format!("  \"{name}\": {}\n", STANDARD.encode(bytes));
+    let data = packed.iter().map(entry).collect::<Vec<_>>().concat();
     Ok(format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {NAME}\n  namespace: {NAMESPACE}\nbinaryData:\n{data}"
     ))
