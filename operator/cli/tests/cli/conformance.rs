@@ -52,7 +52,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("restore", &["hostile-strings", "police"]),
     ("secret", &["police", "secrets"]),
     ("unreachable", &["settings-reachable"]),
-    ("untyped", &["settings-invalid"]),
+    ("untyped", &["settings-invalid", "settings-reachable"]),
     ("open", &["settings-invalid"]),
     ("pointer", &["issue-pointers"]),
     ("probe-twice", &["probe"]),
