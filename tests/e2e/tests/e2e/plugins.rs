@@ -99,12 +99,12 @@ impl Volume {
     fn apply(&self) -> Result<()> {
         static NUDGES: AtomicU32 = AtomicU32::new(0);
         // Who applies an empty map owns the whole of it, and then nobody else can add a file.
-        let files = if self.files.is_empty() { json!({}) } else { json!({"binaryData": self.files}) };
+        let files = (!self.files.is_empty()).then(|| ("binaryData".to_owned(), json!(self.files)));
         let mut object = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "db-backup-plugins", "namespace": OPERATOR_NAMESPACE}
         });
-        if let (Some(object), Value::Object(files)) = (object.as_object_mut(), files) {
+        if let Some(object) = object.as_object_mut() {
             object.extend(files);
         }
         let manager = format!("--field-manager={}", self.manager);
