@@ -90,13 +90,18 @@ fn close(draft: &mut Draft<'_>, old: &EffectiveSchedule) {
         return;
     }
     let Ok(timetable) = Timetable::parse(&old.schedule, &old.time_zone) else { return };
-    let due = timetable.latest_due(anchor(draft), draft.now);
-    if let Some(latest) = due.latest
-        && !started(draft, latest)
-    {
-        missed(draft, latest, due.count, "ScheduleChanged", "the schedule was changed before it could start");
-        draft.status.last_schedule_time = Some(Time(latest));
+    let Some(due) = since_anchor(draft, &timetable) else { return };
+    if started(draft, due.slot) {
+        return handled(draft, due);
     }
+    missed(
+        draft,
+        due.first,
+        due.earlier + 1,
+        "ScheduleChanged",
+        "the schedule was changed before it could start",
+    );
+    draft.status.last_schedule_time = Some(Time(due.slot));
 }
 
 /// After this instant slots are unaccounted: the last slot handled, the creation, or the last edit of the schedule.
@@ -110,27 +115,23 @@ fn started(draft: &Draft<'_>, slot: Timestamp) -> bool {
     draft.ours.iter().any(|job| job.token.is_none() && job.slot == Some(slot))
 }
 
-/// What is due and not started yet.
+/// The slots since the anchor, up to now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
-    /// The slot to start: exactly the latest one.
+    /// The latest one: the only one that is made up.
     pub slot: Timestamp,
-    /// First slot since the anchor.
+    /// The first one that nobody started; `slot` if there is none before it.
     first: Timestamp,
-    /// Slots before `slot` that nobody started.
+    /// How many before `slot` nobody started.
     earlier: u64,
 }
 
-/// The slot to start now, if any.
-pub(super) fn due(draft: &mut Draft<'_>, schedule: &Schedule) -> Option<Due> {
-    let Schedule::Fires(timetable) = schedule else { return None };
-    if draft.object.spec.suspend {
-        return None;
-    }
+/// What happened since the anchor, none if no slot has passed. A Job that was created right before a crash has its
+/// slot, although status does not hold it.
+fn since_anchor(draft: &Draft<'_>, timetable: &Timetable) -> Option<Due> {
     let anchor = anchor(draft);
     let found = timetable.latest_due(anchor, draft.now);
     let slot = found.latest?;
-    // A Job that was created right before a crash has its slot, although status does not hold it.
     let ran = draft.ours.iter().filter(|job| job.token.is_none());
     let ran: BTreeSet<_> =
         ran.filter_map(|job| job.slot).filter(|ran| anchor < *ran && *ran < slot).collect();
@@ -139,7 +140,17 @@ pub(super) fn due(draft: &mut Draft<'_>, schedule: &Schedule) -> Option<Due> {
         first = timetable.next_after(next);
     }
     let earlier = found.count.saturating_sub(1).saturating_sub(ran.len() as u64);
-    let due = Due { slot, first: first.unwrap_or(slot), earlier };
+    Some(Due { slot, first: first.unwrap_or(slot), earlier })
+}
+
+/// The slot to start now, if any.
+pub(super) fn due(draft: &mut Draft<'_>, schedule: &Schedule) -> Option<Due> {
+    let Schedule::Fires(timetable) = schedule else { return None };
+    if draft.object.spec.suspend {
+        return None;
+    }
+    let due = since_anchor(draft, timetable)?;
+    let slot = due.slot;
     if started(draft, slot) {
         handled(draft, due);
         return None;

@@ -292,3 +292,38 @@ fn a_slot_that_ran_before_a_crash_is_not_missed() {
     let expected = [("02:00".into(), RunResult::Running), ("01:00".into(), RunResult::Succeeded)];
     assert_eq!(results(&status), expected);
 }
+
+/// Hours without a run of the slots 01:00 to 05:00, for the Jobs that a crash kept from status: how many are missed from
+/// which on, where the latest is made up and where an edit at 05:30 ends the schedule.
+#[test]
+fn no_slot_that_has_a_job_is_missed_with_or_without_an_edit() {
+    let nobody = "NotStarted";
+    let edited = "ScheduleChanged";
+    for (jobs, without, with) in [
+        (&[][..], Some((4, 1, nobody)), Some((5, 1, edited))),
+        (&[2], Some((3, 1, nobody)), Some((4, 1, edited))),
+        (&[1, 2], Some((2, 3, nobody)), Some((3, 3, edited))),
+        (&[1, 2, 3, 4], None, Some((1, 5, edited))),
+        (&[1, 3, 5], Some((2, 2, nobody)), Some((2, 2, nobody))),
+        (&[5], Some((4, 1, nobody)), Some((4, 1, nobody))),
+        (&[1, 2, 3, 4, 5], None, None),
+    ] {
+        for (schedule, expected) in [("0 * * * *", without), ("0 0 1 1 *", with)] {
+            let mut world = World::new();
+            world.settle("00:30");
+            for hour in jobs {
+                world = world.job(&format!("{hour:02}:00"), complete(&format!("{hour:02}:10")));
+            }
+            world.object.spec.schedule = schedule.into();
+            let status = world.settle("05:30");
+            let missed = status.recent_runs.iter().find(|run| run.result == RunResult::Missed);
+            let found = missed.map(|run| {
+                let from: i64 = run.slot.0.strftime("%H").to_string().parse().unwrap();
+                (status.missed_runs.unwrap(), from, run.reason.clone().unwrap())
+            });
+            let expected = expected.map(|(count, from, reason)| (count, from, reason.to_owned()));
+            assert_eq!(found, expected, "{jobs:?} {schedule}");
+            assert_eq!(status.missed_runs.is_some(), expected.is_some(), "{jobs:?} {schedule}");
+        }
+    }
+}
