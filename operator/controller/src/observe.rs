@@ -10,6 +10,7 @@ use dbbackup_core::{
     observed::{Observed, ObservedJob, RefusedCreate},
     planning::Planning,
 };
+use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
 
@@ -22,6 +23,8 @@ pub(crate) struct Seen {
     pub object: DatabaseBackup,
     /// Its Jobs and their pods.
     pub jobs: Vec<ObservedJob>,
+    /// The administrator's minimum.
+    pub min_interval: SignedDuration,
 }
 
 impl Seen {
@@ -31,7 +34,13 @@ impl Seen {
         planning: &'a Planning,
         refused_create: Option<RefusedCreate>,
     ) -> Observed<'a> {
-        Observed { object: &self.object, jobs: self.jobs.clone(), planning, refused_create }
+        Observed {
+            object: &self.object,
+            jobs: self.jobs.clone(),
+            planning,
+            min_interval: self.min_interval,
+            refused_create,
+        }
     }
 }
 
@@ -39,7 +48,7 @@ impl Seen {
 pub(crate) fn cached(object: &DatabaseBackup, context: &Context) -> Seen {
     let pods = labelled(&context.pods, object);
     let jobs = labelled(&context.jobs, object).iter().map(|job| ObservedJob::read(job, &pods)).collect();
-    Seen { object: object.clone(), jobs }
+    Seen { object: object.clone(), jobs, min_interval: context.min_interval }
 }
 
 fn labelled<K>(store: &Store<K>, object: &DatabaseBackup) -> Vec<Arc<K>>
@@ -72,5 +81,5 @@ pub(crate) async fn live(object: &DatabaseBackup, context: &Context) -> Result<O
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let pods = pods.list(&selector).await.map_err(Error::on("list its pods"))?.items;
     let jobs = jobs.items.iter().map(|job| ObservedJob::read(job, &pods)).collect();
-    Ok(Some(Seen { object: fresh, jobs }))
+    Ok(Some(Seen { object: fresh, jobs, min_interval: context.min_interval }))
 }

@@ -12,7 +12,7 @@ use dbbackup_protocol::{
     pod::MOVER,
     report::{ReportError, RunReport},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition},
     core::v1::{ContainerStatus, Pod},
@@ -29,6 +29,8 @@ pub struct Observed<'a> {
     pub jobs: Vec<ObservedJob>,
     /// What the plugins say of the object as it is now.
     pub planning: &'a Planning,
+    /// The administrator's shortest time between two slots of a schedule.
+    pub min_interval: SignedDuration,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
 }

@@ -32,6 +32,7 @@ pub(super) struct World {
     pub object: DatabaseBackup,
     pub jobs: Vec<ObservedJob>,
     pub planning: Planning,
+    pub min_interval: SignedDuration,
     pub refused: Option<RefusedCreate>,
 }
 
@@ -55,7 +56,13 @@ impl World {
         let plan = BackupPlan { image: None, checks: vec![], parts: vec![], scratch_mebibytes: None };
         let planned =
             Planned { plugin, fallback: false, plan, image: "postgres:18".into(), bindings: vec![] };
-        Self { object, jobs: vec![], planning: Planning::Planned(Box::new(planned)), refused: None }
+        Self {
+            object,
+            jobs: vec![],
+            planning: Planning::Planned(Box::new(planned)),
+            min_interval: SignedDuration::ZERO,
+            refused: None,
+        }
     }
 
     pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -90,6 +97,7 @@ impl World {
             object: &self.object,
             jobs: self.jobs.clone(),
             planning: &self.planning,
+            min_interval: self.min_interval,
             refused_create: self.refused.clone(),
         };
         decide(&observed, at(now))

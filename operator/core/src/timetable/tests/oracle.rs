@@ -16,14 +16,14 @@ use super::{ZONES, timetable, zone};
 const DAYS_THAT_NEVER_WERE: [&str; 4] =
     ["Pacific/Apia", "Pacific/Fakaofo", "Antarctica/Casey", "Antarctica/Troll"];
 
-fn zones() -> Vec<String> {
+pub(super) fn zones() -> Vec<String> {
     let mut names: Vec<_> = ZONES.available().map(|name| name.as_str().to_owned()).collect();
     names.retain(|name| !DAYS_THAT_NEVER_WERE.contains(&name.as_str()) && name != "Etc/Unknown");
     assert!(names.len() > 400, "{}", names.len());
     names
 }
 
-fn parse(expression: &str) -> Cron {
+pub(super) fn parse(expression: &str) -> Cron {
     CronParser::builder()
         .seconds(Seconds::Disallowed)
         .year(Year::Disallowed)
@@ -34,7 +34,7 @@ fn parse(expression: &str) -> Cron {
 }
 
 /// One cron for a schedule with wildcards, one for each time of a schedule without.
-fn oracle(minute: &str, hour: &str, days: &str) -> Vec<Cron> {
+pub(super) fn oracle(minute: &str, hour: &str, days: &str) -> Vec<Cron> {
     let whole = parse(&format!("{minute} {hour} {days}"));
     if minute.contains('*') || hour.contains('*') {
         return vec![whole];
@@ -47,7 +47,7 @@ fn oracle(minute: &str, hour: &str, days: &str) -> Vec<Cron> {
         .collect()
 }
 
-fn next(oracle: &[Cron], from: &Zoned) -> Option<Timestamp> {
+pub(super) fn next(oracle: &[Cron], from: &Zoned) -> Option<Timestamp> {
     oracle
         .iter()
         .filter_map(|cron| cron.find_next_occurrence(from, false).ok())
@@ -64,7 +64,7 @@ fn range(min: u8, max: u8) -> impl Strategy<Value = String> {
 }
 
 /// `*` is not mixed with other elements: there the implementations differ on what is "restricted".
-fn field(min: u8, max: u8, star: u32) -> impl Strategy<Value = String> {
+pub(super) fn field(min: u8, max: u8, star: u32) -> impl Strategy<Value = String> {
     let element = prop_oneof![
         5 => number(min, max),
         1 => range(min, max),
@@ -79,13 +79,13 @@ fn field(min: u8, max: u8, star: u32) -> impl Strategy<Value = String> {
 }
 
 /// No `1/3`, which croner reads as `1-7/3` and Kubernetes as `1-6/3`.
-fn weekday() -> impl Strategy<Value = String> {
+pub(super) fn weekday() -> impl Strategy<Value = String> {
     let element = prop_oneof![3 => number(0, 7), 1 => range(0, 7)];
     prop_oneof![4 => Just("*".to_owned()), 2 => vec(element, 1..3).prop_map(|elements| elements.join(","))]
 }
 
 /// Hours around which clocks change, more often than others.
-fn hour() -> impl Strategy<Value = String> {
+pub(super) fn hour() -> impl Strategy<Value = String> {
     prop_oneof![2 => number(0, 4), 2 => field(0, 23, 3)]
 }
 
