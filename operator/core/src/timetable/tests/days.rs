@@ -2,7 +2,7 @@
 
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 
-use super::{ZONES, timetable, zone};
+use super::{all_zones, timetable, zone};
 
 /// At the start of a day, in the usual gaps, in the usual overlaps, and out of the way.
 const TIMES: [(&str, i8, i8); 6] = [
@@ -15,10 +15,6 @@ const TIMES: [(&str, i8, i8); 6] = [
 ];
 /// Longest time that a change of the clocks skips, 2020 to 2050 (Antarctica/Casey), in minutes.
 const LONGEST_GAP: i64 = 180;
-
-fn all_zones() -> impl Iterator<Item = String> {
-    ZONES.available().map(|name| name.as_str().to_owned()).filter(|name| name != "Etc/Unknown")
-}
 
 /// Walks a schedule over so many days and gives the number of slots.
 fn each_day_once(

@@ -18,6 +18,10 @@ fn timetable(schedule: &str, zone: &str) -> Timetable {
     Timetable::parse(schedule, zone).unwrap_or_else(|error| panic!("{schedule:?} in {zone:?}: {error}"))
 }
 
+fn all_zones() -> impl Iterator<Item = String> {
+    ZONES.available().map(|name| name.as_str().to_owned()).filter(|name| name != "Etc/Unknown")
+}
+
 fn slots(schedule: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
     let timetable = timetable(schedule, zone);
     let mut from = at(after);
