@@ -1,11 +1,7 @@
 //! Both sides of every change of the clocks from 2020 to 2040, in every zone, against `croner`; and where `croner` reads a
 //! schedule otherwise, each with its case.
 
-use proptest::{
-    prelude::*,
-    strategy::ValueTree,
-    test_runner::TestRunner,
-};
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rstest::rstest;
 
 use super::{
@@ -68,16 +64,37 @@ fn croner_agrees_at_some_changes_of_the_clocks() {
 #[ignore = "minutes in release mode: make proofs"]
 fn croner_agrees_on_both_sides_of_every_change_of_the_clocks() {
     let (changes, compared) = both_sides(1, 6);
-    println!("{changes} changes of the clocks from 2020 to 2040 in {} zones, {compared} answers, all as croner's", all_zones().count());
+    println!(
+        "{changes} changes of the clocks from 2020 to 2040 in {} zones, {compared} answers, all as croner's",
+        all_zones().count()
+    );
 }
 
-/// The slot after an instant, by us and by `croner`, which is none where it gives up.
+/// The slot after an instant, by us and by `croner`, `None` where it gives up.
 #[rstest]
 // It takes a list of fixed times for a wildcard: nothing in a gap, twice in an overlap. Debian's rule, ours, asks for a `*`.
-#[case::list_in_a_gap("0,30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z", Some("2026-03-30T00:00:00Z"))]
-#[case::list_in_an_overlap("0,30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-26T01:00:00Z", Some("2026-10-25T01:00:00Z"))]
+#[case::list_in_a_gap(
+    "0,30 2 * * *",
+    "Europe/Berlin",
+    "2026-03-28T12:00:00Z",
+    "2026-03-29T01:00:00Z",
+    Some("2026-03-30T00:00:00Z")
+)]
+#[case::list_in_an_overlap(
+    "0,30 2 * * *",
+    "Europe/Berlin",
+    "2026-10-25T00:30:00Z",
+    "2026-10-26T01:00:00Z",
+    Some("2026-10-25T01:00:00Z")
+)]
 // `1/3` of the days of the week ends with Saturday for Kubernetes and for us, with Sunday for it.
-#[case::step_of_weekdays("0 0 * * 1/3", "UTC", "2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z", Some("2026-01-04T00:00:00Z"))]
+#[case::step_of_weekdays(
+    "0 0 * * 1/3",
+    "UTC",
+    "2026-01-01T00:00:00Z",
+    "2026-01-05T00:00:00Z",
+    Some("2026-01-04T00:00:00Z")
+)]
 // It gives up on a day that never was.
 #[case::gap_of_a_day("30 2 * * *", "Pacific/Apia", "2011-12-29T14:00:00Z", "2011-12-30T10:00:00Z", None)]
 fn croner_differs(

@@ -28,9 +28,7 @@ pub(super) fn parser() -> CronParser {
 }
 
 pub(super) fn parse(expression: &str) -> Cron {
-    parser()
-        .parse(expression)
-        .unwrap_or_else(|error| panic!("{expression}: {error}"))
+    parser().parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
 }
 
 /// One cron for a schedule with wildcards, one for each time of a schedule without.

@@ -46,7 +46,18 @@ pub(crate) struct Account {
     pub ran: u64,
     pub skipped: u64,
     pub missed: u64,
-    pub twice: u64,
+    /// Ran once more, after a clock was set back.
+    pub again: u64,
+}
+
+impl std::ops::AddAssign for Account {
+    fn add_assign(&mut self, other: Self) {
+        self.slots += other.slots;
+        self.ran += other.ran;
+        self.skipped += other.skipped;
+        self.missed += other.missed;
+        self.again += other.again;
+    }
 }
 
 impl Ledger {
@@ -201,7 +212,7 @@ impl Ledger {
             ran: self.ran.len() as u64,
             skipped: self.skipped.len() as u64,
             missed: u64::try_from(self.missed).unwrap_or(0),
-            twice: self.ran.values().map(|times| u64::from(times - 1)).sum(),
+            again: self.ran.values().map(|times| u64::from(times - 1)).sum(),
             ..Account::default()
         };
         for stretch in self.stretches.iter().filter(|stretch| !stretch.effective.suspend) {

@@ -113,12 +113,12 @@ pub(crate) enum Clocks {
 }
 
 impl Scenario {
-    /// The scenario of a seed.
-    pub(crate) fn random(seed: u64) -> Self {
+    /// The scenario of a seed; `shorter` divides its length.
+    pub(crate) fn random(seed: u64, shorter: i64) -> Self {
         let mut random = Random::new(seed);
         let bad_clocks = seed % 8 == 7;
         let (schedule, days) = schedule(&mut random);
-        let days = random.between(days / 4, days).max(1);
+        let days = (random.between(days / 4, days) / shorter).max(1);
         let seconds = days * DAY;
         let spec = json!({
             "schedule": schedule,
