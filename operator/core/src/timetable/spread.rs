@@ -18,7 +18,7 @@ pub fn delay(namespace: &str, name: &str, window: SignedDuration) -> SignedDurat
     // the minutes of a day unused.
     let first = hash.finalize().iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
     let window = window.clamp(SignedDuration::ZERO, MAX_WINDOW).as_secs().unsigned_abs();
-    let seconds = u128::from(first) * u128::from(window) >> 64;
+    let seconds = (u128::from(first) * u128::from(window)) >> 64;
     SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
 }
 

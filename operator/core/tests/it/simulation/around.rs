@@ -16,16 +16,13 @@ use super::{cluster::Cluster, ledger::Ledger, scenario::Fault};
 pub(crate) struct Surroundings<'a> {
     pub cluster: &'a mut Cluster,
     pub ledger: &'a mut Ledger,
-    pub planned: &'a Planning,
-    pub no_plan: &'a Planning,
-    pub plan_possible: bool,
+    /// What the plugins say now.
+    pub planning: Rc<Planning>,
     pub quota_full: bool,
     pub api_up: bool,
     pub stale: bool,
     /// How far the operators' clock is ahead.
     pub ahead: SignedDuration,
-    /// No other operator is about, or has been for a while.
-    pub alone: bool,
     pub faults: &'a BTreeMap<u64, Fault>,
     pub counts: &'a mut Counts,
 }
@@ -46,7 +43,7 @@ pub(crate) struct Counts {
 pub(crate) struct Seen {
     pub object: Rc<DatabaseBackup>,
     pub jobs: Vec<ObservedJob>,
-    pub plan_possible: bool,
+    pub planning: Rc<Planning>,
 }
 
 impl Seen {
@@ -60,7 +57,7 @@ impl Seen {
         let observed = Observed {
             object: &self.object,
             jobs: self.jobs.clone(),
-            planning: if self.plan_possible { around.planned } else { around.no_plan },
+            planning: &self.planning,
             min_interval: SignedDuration::ZERO,
             refused_create,
         };

@@ -30,6 +30,8 @@ struct Stretch {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     clocks: Option<Clocks>,
+    /// No second operator is about, or has been for a while.
+    pub alone: bool,
     /// How often each scheduled slot got a Job.
     ran: BTreeMap<Timestamp, u32>,
     skipped: BTreeSet<Timestamp>,
@@ -69,21 +71,19 @@ impl Ledger {
         self.clocks == Some(Clocks::Good)
     }
 
-    /// A Job was created: `decided_on` is the object as the operator read it, `clock` is the operator's, `alone` says that
-    /// no other operator was about.
+    /// A Job was created: `decided_on` is the object as the operator read it, `clock` is the operator's.
     pub(crate) fn created(
         &mut self,
         new: &NewJob,
         decided_on: &DatabaseBackup,
         clock: Timestamp,
         unfinished_before: usize,
-        alone: bool,
     ) -> Result<(), Broken> {
         let spec = &decided_on.spec;
         if new.slot > clock {
             return Err(format!("a Job for the future: {} at {clock}", new.slot));
         }
-        if spec.concurrency_policy != ConcurrencyPolicy::Allow && alone && unfinished_before > 0 {
+        if spec.concurrency_policy != ConcurrencyPolicy::Allow && self.alone && unfinished_before > 0 {
             return Err(format!("two at once under {:?}: {}", spec.concurrency_policy, new.name));
         }
         self.outcomes.entry(new.name.clone()).or_insert(false);

@@ -9,6 +9,8 @@ mod scenario;
 mod shrink;
 mod tests;
 
+use std::rc::Rc;
+
 use dbbackup_core::{
     planning::{Planned, Planning, Refused},
     timetable::{Timetable, spread},
@@ -51,8 +53,8 @@ struct Simulation<'a> {
     down_until: Option<Timestamp>,
     second_until: Option<Timestamp>,
     alone_from: Timestamp,
-    planned: Planning,
-    no_plan: Planning,
+    planned: Rc<Planning>,
+    no_plan: Rc<Planning>,
 }
 
 impl<'a> Simulation<'a> {
@@ -79,8 +81,8 @@ impl<'a> Simulation<'a> {
             down_until: None,
             second_until: None,
             alone_from: start,
-            planned: Planning::Planned(Box::new(planned)),
-            no_plan: Planning::Refused(no_plan),
+            planned: Rc::new(Planning::Planned(Box::new(planned))),
+            no_plan: Rc::new(Planning::Refused(no_plan)),
         }
     }
 
@@ -217,17 +219,15 @@ impl<'a> Simulation<'a> {
                 let wait = next.map_or(SignedDuration::from_hours(24 * 7), |next| next.duration_since(clock));
                 now + (wait - SignedDuration::from_secs(200)).max(SignedDuration::from_secs(300))
             };
+            self.ledger.alone = self.second_until.is_none() && now >= self.alone_from;
             let mut around = Surroundings {
                 cluster: &mut self.cluster,
                 ledger: &mut self.ledger,
-                planned: &self.planned,
-                no_plan: &self.no_plan,
-                plan_possible: now >= self.no_plan_until,
+                planning: Rc::clone(if now < self.no_plan_until { &self.no_plan } else { &self.planned }),
                 quota_full: now < self.quota_until,
                 api_up: now >= self.no_api_until,
                 stale: now < self.stale_until,
                 ahead,
-                alone: self.second_until.is_none() && now >= self.alone_from,
                 faults: &self.scenario.faults,
                 counts,
             };

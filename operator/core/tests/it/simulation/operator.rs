@@ -132,7 +132,7 @@ impl Operator {
             return Ok(());
         };
         let seen =
-            Seen { object: view.object, jobs: view.jobs.to_vec(), plan_possible: around.plan_possible };
+            Seen { object: view.object, jobs: view.jobs.to_vec(), planning: Rc::clone(&around.planning) };
         let clock = now + around.ahead;
         let decision = seen.decide(around, None, clock);
         let rest = decision.create.is_empty()
@@ -162,7 +162,7 @@ impl Operator {
     fn list(&mut self, around: &mut Surroundings<'_>, object: Rc<DatabaseBackup>) -> Result<(), Broken> {
         match self.request(around, |around| Ok(around.cluster.view().jobs))? {
             Reply::Got(jobs) => {
-                let seen = Seen { object, jobs: jobs.to_vec(), plan_possible: around.plan_possible };
+                let seen = Seen { object, jobs: jobs.to_vec(), planning: Rc::clone(&around.planning) };
                 let clock = around.cluster.now + around.ahead;
                 let decision = Box::new(seen.decide(around, None, clock));
                 self.step = Step::Create { seen, decision, next: 0, clock };
@@ -201,9 +201,7 @@ impl Operator {
             }
             let unfinished = around.cluster.unfinished();
             match around.cluster.create(new) {
-                Ok(()) => {
-                    around.ledger.created(new, &seen.object, clock, unfinished, around.alone).map(|()| None)
-                }
+                Ok(()) => around.ledger.created(new, &seen.object, clock, unfinished).map(|()| None),
                 Err(Refused::AlreadyExists { ours: true }) => Ok(None),
                 Err(_) => Ok(refuse("NameConflict", true)),
             }
