@@ -62,10 +62,12 @@ pub(super) fn processes(plan: &BackupPlan) -> Vec<Placed<'_>> {
 
 /// All parts, in the plan's order.
 pub(super) fn parts(plan: &BackupPlan) -> Vec<&Part> {
-    let part = |source| match source {
-        &PartSource::One(ref part) => part,
-        &PartSource::PerItem(PerItem { items: _, separator: _, ref each }) => each,
-    };
+    fn part(source: &PartSource) -> &Part {
+        match source {
+            PartSource::One(part) => part,
+            PartSource::PerItem(PerItem { items: _, separator: _, each }) => each,
+        }
+    }
     plan.parts.iter().map(part).collect()
 }
 

@@ -66,7 +66,7 @@ fn typed(schema: &Value, kind: &str, depth: usize, found: &mut Vec<Value>) {
             }
         }
         "array" => {
-            let items = schema.get("items").map(candidates).unwrap_or_else(|| vec![json!("a")]);
+            let items = schema.get("items").map_or_else(|| vec![json!("a")], candidates);
             let least = length(schema, "minItems").unwrap_or_default().max(1);
             found.push(Value::Array(items.iter().take(least).cloned().collect()));
             found.push(Value::Array(items.iter().take(least + 1).cloned().collect()));

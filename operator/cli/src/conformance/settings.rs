@@ -115,7 +115,7 @@ impl Explorer<'_, '_> {
             let mut settings = base.clone();
             for (name, value) in &candidates {
                 // Each name comes several times, so that about half of the settings are there.
-                if random.next() % 8 == 0 {
+                if random.next().is_multiple_of(8) {
                     settings.insert(name.clone(), value.clone());
                 }
             }

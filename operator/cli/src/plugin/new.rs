@@ -133,9 +133,9 @@ fn fill(text: &str, name: &str, kit: &Kit) -> String {
 
 /// As its `package` line says.
 fn contract_version() -> &'static str {
-    let lines = embedded::CONTRACT.iter().flat_map(|(_, content)| content.lines());
+    let mut lines = embedded::CONTRACT.iter().flat_map(|(_, content)| content.lines());
     let version = |line: &'static str| line.strip_prefix("package db-backup:plugin@")?.strip_suffix(';');
-    lines.filter_map(version).next().unwrap_or("0.1.0")
+    lines.find_map(version).unwrap_or("0.1.0")
 }
 
 fn told(directory: &Path, kit: &Kit) -> String {

@@ -43,7 +43,7 @@ struct Packed {
 pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     let host = host()?;
     let mut packed: Vec<Packed> = Vec::new();
-    let mut told = String::new();
+    let mut told = Vec::new();
     for file in &arguments.files {
         let Loaded { plugin, bytes } = load(&host, file)?;
         let name = format!("{}.wasm", plugin.id());
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
             );
             return Err(Unusable::Input(message));
         }
-        told += &format!("plugin  {} {}  {}\n", plugin.id(), plugin.version(), plugin.digest());
+        told.push(format!("plugin  {} {}  {}\n", plugin.id(), plugin.version(), plugin.digest()));
         packed.push(Packed { name, bytes });
     }
     packed.sort_by(|a, b| a.name.cmp(&b.name));
@@ -72,7 +72,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
             }
         }
     };
-    output::print(&format!("{told}{written}"))?;
+    told.push(written);
+    output::print(&told.concat())?;
     Ok(Ending::Good)
 }
 

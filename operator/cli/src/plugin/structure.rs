@@ -76,8 +76,11 @@ fn good(plugin: &Plugin, bytes: &[u8]) -> [String; 6] {
     let foreign = world.imports.iter().filter(|import| import.starts_with("wasi:")).count();
     let optional = world.optional_interfaces();
     let description = plugin.description();
-    let settings =
-        plugin.settings_schema().get("properties").and_then(|p| p.as_object()).map_or(0, |p| p.len());
+    let settings = plugin
+        .settings_schema()
+        .get("properties")
+        .and_then(|p| p.as_object())
+        .map_or(0, serde_json::Map::len);
     [
         format!("{} KiB, {fits}", bytes.len().div_ceil(1024)),
         "a component that this operator can compile".to_owned(),

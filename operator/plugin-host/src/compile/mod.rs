@@ -25,7 +25,7 @@ pub struct CompileLimits {
     pub address_space: u64,
     /// Seconds of CPU time (`RLIMIT_CPU`).
     pub cpu_seconds: u64,
-    /// Wall-clock time, for a child that gets no CPU.
+    /// Wall-clock time, for a child that hangs. Far above the CPU time: on a busy node honest plugins have to wait for theirs.
     pub wall: Duration,
     /// Longest result in bytes.
     pub code_bytes: usize,
@@ -36,7 +36,7 @@ impl Default for CompileLimits {
         Self {
             address_space: 768 << 20,
             cpu_seconds: 60,
-            wall: Duration::from_secs(90),
+            wall: Duration::from_mins(5),
             code_bytes: 128 << 20,
         }
     }

@@ -91,7 +91,7 @@ fn a_selection_holds_what_it_says() -> Result<()> {
         // A pattern that matches nothing is a mistake, not an empty backup.
         let typo = Spec::of(source, &store).database("shop").settings(json!({"includeTables": ["publc.*"]}));
         let ended = world.backup("typo", typo)?.run_now()?.ended()?;
-        ensure!(ended.record["reason"] == "DumpFailed", "{:#}", ended.record);
+        ensure!(ended.record["reason"] == "SelectionMatchesNothing", "{:#}", ended.record);
         Ok(())
     })
 }

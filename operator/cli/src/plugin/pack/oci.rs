@@ -3,6 +3,7 @@
 
 use std::io;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
@@ -24,24 +25,35 @@ pub(super) struct Image {
     pub digest: String,
 }
 
+/// What names a blob.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: &'static str,
+    digest: String,
+    size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Value>,
+}
+
 /// Packs plugins. `reference` is the full name under which a runtime imports the archive.
 pub(super) fn archive(packed: &[Packed], reference: Option<&str>) -> io::Result<Image> {
     let mut blobs = Blobs::default();
     let layer = blobs.add(LAYER, layer(packed)?);
-    let manifests: Vec<Value> =
+    let manifests: Vec<_> =
         ARCHITECTURES.iter().map(|architecture| blobs.image(&layer, architecture)).collect();
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
-    let mut index = blobs.add(INDEX, bytes(&index));
-    let digest = index["digest"].as_str().unwrap_or_default().to_owned();
-    if let Some(reference) = reference {
-        // containerd takes the full name from its own annotation; the standard one is meant for a tag.
+    let index = blobs.add(INDEX, bytes(&index));
+    let digest = index.digest.clone();
+    // containerd takes the full name from its own annotation; the standard one is meant for a tag.
+    let annotations = reference.map(|reference| {
         let tag = reference.rsplit_once(':').map_or(reference, |(_, tag)| tag);
-        index["annotations"] = json!({
-            "io.containerd.image.name": reference,
-            "org.opencontainers.image.ref.name": tag,
-        });
-    }
-    let layout = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [index]});
+        json!({"io.containerd.image.name": reference, "org.opencontainers.image.ref.name": tag})
+    });
+    let named = Descriptor { annotations, ..index };
+    let layout = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [named]});
     let mut files = vec![
         ("oci-layout".to_owned(), bytes(&json!({"imageLayoutVersion": "1.0.0"}))),
         ("index.json".to_owned(), bytes(&layout)),
@@ -56,29 +68,26 @@ struct Blobs(Vec<(String, Vec<u8>)>);
 
 impl Blobs {
     /// Keeps it and answers with its descriptor.
-    fn add(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
-        let digest = hex(&bytes);
-        let descriptor =
-            json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()});
+    fn add(&mut self, media_type: &'static str, bytes: Vec<u8>) -> Descriptor {
+        let (digest, size) = (hex(&bytes), bytes.len());
         self.0.push((format!("blobs/sha256/{digest}"), bytes));
-        descriptor
+        Descriptor { media_type, digest: format!("sha256:{digest}"), size, platform: None, annotations: None }
     }
 
     /// The image of one architecture.
-    fn image(&mut self, layer: &Value, architecture: &str) -> Value {
+    fn image(&mut self, layer: &Descriptor, architecture: &str) -> Descriptor {
         let config = json!({
             "architecture": architecture,
             "os": "linux",
             "config": {},
             // The layer is not compressed: its digest is that of its content.
-            "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
         });
         let config = self.add(CONFIG, bytes(&config));
         let manifest =
             json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
-        let mut descriptor = self.add(MANIFEST, bytes(&manifest));
-        descriptor["platform"] = json!({"architecture": architecture, "os": "linux"});
-        descriptor
+        let platform = Some(json!({"architecture": architecture, "os": "linux"}));
+        Descriptor { platform, ..self.add(MANIFEST, bytes(&manifest)) }
     }
 }
 
