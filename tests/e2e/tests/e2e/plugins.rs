@@ -98,11 +98,14 @@ impl Volume {
     /// Then a nudge: the kubelet looks at a pod's volumes when something of the pod changes, otherwise once a minute.
     fn apply(&self) -> Result<()> {
         static NUDGES: AtomicU32 = AtomicU32::new(0);
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": "db-backup-plugins", "namespace": OPERATOR_NAMESPACE},
-            "binaryData": self.files
+            "metadata": {"name": "db-backup-plugins", "namespace": OPERATOR_NAMESPACE}
         });
+        // Who applies an empty map owns the whole of it, and then nobody else can add a file.
+        if !self.files.is_empty() {
+            object["binaryData"] = json!(self.files);
+        }
         let manager = format!("--field-manager={}", self.manager);
         kubectl(["apply", "--server-side", &manager, "--filename", "-"]).input(object.to_string()).text()?;
         let nudge = format!("db-backup.test/{}={}", self.manager, NUDGES.fetch_add(1, Ordering::Relaxed));
