@@ -8,8 +8,8 @@ PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugi
 SHELL   := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build cli plugins examples image images test lint unit component authors e2e e2e-only demo cluster-up \
-  cluster-down bench crds check-generated clean
+.PHONY: help setup tools build cli plugins examples image images test lint unit proofs component authors e2e e2e-only demo \
+  cluster-up cluster-down bench crds check-generated clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: tools ## formatting, clippy, licences, crate walls, scripts, generated fil
 
 unit: plugins ## unit, property and contract tests; no cluster
 	$(CARGO) test --workspace --locked
+
+proofs: ## the long runs of what `make unit` runs for seconds; some ten minutes of both cores
+	$(CARGO) test --release --locked -p dbbackup-core -- --ignored --nocapture --skip candidates
 
 e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one of them
 	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up

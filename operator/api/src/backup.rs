@@ -68,6 +68,16 @@ pub struct DatabaseBackupSpec {
     #[serde(default)]
     pub suspend: bool,
 
+    /// Delays the start of every slot by a fixed part of this window, chosen by namespace and name, so that many objects
+    /// with one schedule do not start at once: for example `30m` or `6h`, at most `24h`. The slot does not move, and with
+    /// it the names of the Job and of the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^([0-9]{1,5}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$') && duration(self) <= duration('24h')"
+    ).message("spec.spread is a duration of at most 24h in hours, minutes and seconds, for example 30m or 1h30m"))]
+    pub spread: Option<String>,
+
     /// What happens to a slot that comes due while an earlier run has not ended. `Forbid`: it waits until the earlier
     /// run has ended. `Allow`: both run. `Replace`: the earlier run is ended, then the slot starts.
     #[serde(default)]

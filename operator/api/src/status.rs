@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How many finished runs `recentRuns` keeps.
+/// How many runs `recentRuns` keeps, unless more run at once.
 pub const MAX_RECENT_RUNS: usize = 10;
 
 /// What happened, why, and what to do. Written by the operator only.
@@ -29,7 +29,7 @@ pub struct DatabaseBackupStatus {
     /// When the last successful backup was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_backup: Option<Time>,
-    /// Next slot.
+    /// When the next slot starts: the slot itself, or with `spec.spread` somewhat later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_scheduled_backup: Option<Time>,
     /// Latest slot that was handled: started, skipped or missed.
@@ -47,7 +47,7 @@ pub struct DatabaseBackupStatus {
     /// The last run that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<RunRecord>,
-    /// Runs and slots without a run, newest first; at most 10.
+    /// Runs and slots without a run, what runs first, then what ended last; at most 10, or as many as run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent_runs: Vec<RunRecord>,
     /// The plugin that plans for this object.
@@ -183,7 +183,7 @@ pub struct RunRecord {
     /// When its Job started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it ended.
+    /// When it ended; for a slot without a run, when that was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
     /// Bytes that the dump tools wrote.

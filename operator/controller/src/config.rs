@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 use dbbackup_plugin_host::{AllowMode, Pin};
+use jiff::SignedDuration;
 
 /// What the built-in plugins use. A test keeps the two together.
 pub(crate) const DEFAULT_IMAGES: &str =
@@ -88,6 +89,11 @@ pub(crate) struct Config {
     /// ServiceAccount of the pods, without any token mounted. Default: the namespace's own.
     #[arg(long, env = "RUNNER_SERVICE_ACCOUNT")]
     pub runner_service_account: Option<String>,
+
+    /// Shortest time between two slots of a schedule, for example `5m`: a schedule that comes due more often is refused, and
+    /// the object says so. The default allows everything that five fields can say.
+    #[arg(long, env = "MIN_INTERVAL", default_value = "1m")]
+    pub min_interval: SignedDuration,
 
     /// How many objects are reconciled at the same time.
     #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Client,
@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) planner: Arc<Planner>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Shortest time between two slots of a schedule.
+    pub(crate) min_interval: SignedDuration,
     /// Cache of the Jobs that carry our label, without their specs.
     pub(crate) jobs: Store<Job>,
     /// Cache of the pods that carry our label, without their specs.
@@ -48,13 +50,14 @@ impl Context {
     pub(crate) async fn new(
         planner: Arc<Planner>,
         metrics: Arc<Metrics>,
+        min_interval: SignedDuration,
     ) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
         let client = Client::try_default()
             .await
             .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
         let (jobs, job_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
-        let context = Self { client, planner, metrics, jobs, pods, failures: Mutex::default() };
+        let context = Self { client, planner, metrics, min_interval, jobs, pods, failures: Mutex::default() };
         Ok((Arc::new(context), CacheWriters { jobs: job_writer, pods: pod_writer }))
     }
 

@@ -94,6 +94,6 @@ async fn run(config: &Config) -> anyhow::Result<()> {
 async fn operate(config: &Config, metrics: Arc<Metrics>, ready: http::Readiness) -> anyhow::Result<()> {
     let planner = Arc::new(Planner::new(config)?);
     let plugins = Plugins::new(config, Arc::clone(&planner), Arc::clone(&metrics))?;
-    let (context, caches) = context::Context::new(planner, metrics).await?;
+    let (context, caches) = context::Context::new(planner, metrics, config.min_interval).await?;
     watch::run(config, context, caches, plugins, ready).await
 }

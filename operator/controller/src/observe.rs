@@ -7,6 +7,7 @@ use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{DatabaseBackup, NAME_LABEL};
 use dbbackup_core::observed::{Observed, ObservedJob, ObservedProbe, RefusedCreate};
+use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
 
@@ -21,6 +22,8 @@ pub(crate) struct Seen {
     pub jobs: Vec<ObservedJob>,
     /// Those of its Jobs that only ask the server.
     pub probes: Vec<ObservedProbe>,
+    /// The administrator's minimum.
+    pub min_interval: SignedDuration,
 }
 
 impl Seen {
@@ -37,24 +40,32 @@ impl Seen {
             probes: self.probes.clone(),
             planning,
             plugin_news: news.clone(),
+            min_interval: self.min_interval,
             refused_create,
         }
     }
 
-    fn read(object: DatabaseBackup, jobs: &[impl Borrow<Job>], pods: &[impl Borrow<Pod>]) -> Self {
+    fn read(
+        object: DatabaseBackup,
+        jobs: &[impl Borrow<Job>],
+        pods: &[impl Borrow<Pod>],
+        context: &Context,
+    ) -> Self {
         let (probes, jobs): (Vec<&Job>, Vec<&Job>) =
             jobs.iter().map(Borrow::borrow).partition(|job: &&Job| ObservedProbe::is_one(job));
         Self {
             object,
             jobs: jobs.into_iter().map(|job| ObservedJob::read(job, pods)).collect(),
             probes: probes.into_iter().map(|job| ObservedProbe::read(job, pods)).collect(),
+            min_interval: context.min_interval,
         }
     }
 }
 
 /// From the caches.
 pub(crate) fn cached(object: &DatabaseBackup, context: &Context) -> Seen {
-    Seen::read(object.clone(), &labelled(&context.jobs, object), &labelled(&context.pods, object))
+    let (jobs, pods) = (labelled(&context.jobs, object), labelled(&context.pods, object));
+    Seen::read(object.clone(), &jobs, &pods, context)
 }
 
 fn labelled<K>(store: &Store<K>, object: &DatabaseBackup) -> Vec<Arc<K>>
@@ -86,5 +97,5 @@ pub(crate) async fn live(object: &DatabaseBackup, context: &Context) -> Result<O
     let jobs = jobs.list(&selector).await.map_err(Error::on("list its Jobs"))?;
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let pods = pods.list(&selector).await.map_err(Error::on("list its pods"))?.items;
-    Ok(Some(Seen::read(fresh, &jobs.items, &pods)))
+    Ok(Some(Seen::read(fresh, &jobs.items, &pods, context)))
 }

@@ -12,12 +12,18 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-use dbbackup_api::{DatabaseBackup, DatabaseBackupStatus, status::RunRecord};
+use dbbackup_api::{
+    DatabaseBackup, DatabaseBackupStatus,
+    status::{RunRecord, RunResult},
+};
 use dbbackup_protocol::work_order::Trigger;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::observed::{Observed, ObservedJob};
+use crate::{
+    observed::{Observed, ObservedJob},
+    timetable::spread,
+};
 
 /// No wait is longer, so that clock steps and lost timers are harmless: wall time is read again by then.
 pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
@@ -128,6 +134,8 @@ struct Draft<'a> {
     /// Why nothing can start although something should.
     blocked: Option<(String, String)>,
     wake_at: Timestamp,
+    /// From a slot to its start (`spec.spread`).
+    delay: SignedDuration,
 }
 
 impl<'a> Draft<'a> {
@@ -152,11 +160,22 @@ impl<'a> Draft<'a> {
             waiting: None,
             blocked: None,
             wake_at: now + LONGEST_WAIT,
+            delay: delay(object),
         }
     }
 
     fn wake_by(&mut self, at: Timestamp) {
         self.wake_at = self.wake_at.min(at.max(self.now));
+    }
+
+    /// Slots up to this instant may start.
+    fn due_until(&self) -> Timestamp {
+        self.now.saturating_sub(self.delay).unwrap_or(self.now)
+    }
+
+    /// When a slot may start.
+    fn start_of(&self, slot: Timestamp) -> Timestamp {
+        slot.saturating_add(self.delay).unwrap_or(slot)
     }
 
     fn created_at(&self) -> Timestamp {
@@ -172,10 +191,20 @@ impl<'a> Draft<'a> {
     }
 
     /// Writes a record down, in place of an older one of the same run.
-    fn record(&mut self, record: RunRecord) {
+    fn record(&mut self, mut record: RunRecord) {
+        if matches!(record.result, RunResult::Skipped | RunResult::Missed) {
+            record.completion_time = Some(Time(self.now));
+        }
         self.status.recent_runs.retain(|old| !same_run(old, &record));
         self.status.recent_runs.push(record);
     }
+}
+
+fn delay(object: &DatabaseBackup) -> SignedDuration {
+    let window = object.spec.spread.as_deref().and_then(spread::window);
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    window.map_or(SignedDuration::ZERO, |window| spread::delay(namespace, name, window))
 }
 
 /// A record without a Job (a missed slot) never stands for one with a Job.

@@ -15,7 +15,7 @@ use dbbackup_protocol::{
     pod::MOVER,
     report::{ReportError, RunReport},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition},
     core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
@@ -38,6 +38,8 @@ pub struct Observed<'a> {
     pub planning: &'a Planning,
     /// What there is to tell of the plugin itself.
     pub plugin_news: PluginNews,
+    /// The administrator's shortest time between two slots of a schedule.
+    pub min_interval: SignedDuration,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
 }

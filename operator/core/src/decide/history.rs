@@ -1,6 +1,7 @@
 //! Clean up: keep as many ended Jobs as the limits say. Backups in storage are not touched.
 
-use dbbackup_api::status::{MAX_RECENT_RUNS, RunResult};
+use dbbackup_api::status::{MAX_RECENT_RUNS, RunRecord, RunResult};
+use jiff::Timestamp;
 
 use super::{Draft, OldJob};
 use crate::observed::{JobState, ObservedJob};
@@ -46,15 +47,29 @@ fn is_ended(job: &ObservedJob, succeeded: bool) -> bool {
 }
 
 /// The *stored* status (not the one in the making) holds its slot and outcome: a crash between two writes loses
-/// nothing. A run so old that the full list no longer holds it was written down before.
+/// nothing.
 fn is_written_down(draft: &Draft<'_>, job: &ObservedJob) -> bool {
+    let own = draft.old.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
+    own.map_or_else(|| has_left_the_list(draft, job), |record| record.result != RunResult::Running)
+}
+
+/// Status has no record of it because it ended before everything that the full list holds: it was written down, and
+/// then others were.
+pub(super) fn has_left_the_list(draft: &Draft<'_>, job: &ObservedJob) -> bool {
+    let ended = match job.state {
+        JobState::Active => return false,
+        JobState::Complete(at) | JobState::Failed { at, .. } => at,
+    };
+    let own = (ended, job.slot.unwrap_or(job.created_at), Some(job.name.as_str()));
     let records = &draft.old.recent_runs;
-    let own = records.iter().find(|record| record.job.as_deref() == Some(&job.name));
-    match own {
-        Some(record) => record.result != RunResult::Running,
-        None => {
-            records.len() >= MAX_RECENT_RUNS
-                && records.iter().all(|record| job.slot.unwrap_or(job.created_at) < record.slot.0)
-        }
-    }
+    records.len() >= MAX_RECENT_RUNS && records.iter().all(|record| own < age(record))
+}
+
+/// The order of records: by when they ended. What runs is the youngest.
+pub(super) fn age(record: &RunRecord) -> (Timestamp, Timestamp, Option<&str>) {
+    let ended = match record.result {
+        RunResult::Running => Timestamp::MAX,
+        _ => record.completion_time.as_ref().map_or(record.slot.0, |time| time.0),
+    };
+    (ended, record.slot.0, record.job.as_deref())
 }

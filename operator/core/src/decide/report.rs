@@ -1,15 +1,14 @@
 //! Say it: the fields, conditions and events that a user reads.
 
-use std::cmp::Reverse;
-
 use dbbackup_api::{
     DatabaseBackupStatus, condition,
     condition::Truth,
     status::{LastBackupStatus, MAX_RECENT_RUNS, PluginIdentity, RunRecord, RunResult, ServerStatus},
 };
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Decision, Draft, Event, say, slots::Schedule};
+use super::{Decision, Draft, Event, history, say, slots::Schedule};
 use crate::planning::{Planning, PluginNews};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
@@ -17,7 +16,7 @@ const MAX_MESSAGE: usize = 2000;
 
 pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     let object = draft.object;
-    sort_runs(&mut draft.status);
+    sort_runs(&draft.old, &mut draft.status);
     draft.status.observed_generation = object.metadata.generation;
     draft.status.plugin = identity(draft.observed.planning);
     let active = draft.status.recent_runs.iter().find(|run| run.result == RunResult::Running);
@@ -48,10 +47,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
 /// The newest of the runs whose end is news in this pass. Not simply the newest of all: a clock that once ran ahead
 /// must not hide what happened since.
 fn last_run(draft: &Draft<'_>) -> Option<RunRecord> {
-    let news = |run: &&RunRecord| {
-        let known = draft.old.recent_runs.iter().find(|known| super::same_run(known, run));
-        ended(run) && known.is_none_or(|known| !ended(known))
-    };
+    let news = |run: &&RunRecord| ended(run) && is_news(&draft.old, run);
     let newest = draft
         .status
         .recent_runs
@@ -61,18 +57,21 @@ fn last_run(draft: &Draft<'_>) -> Option<RunRecord> {
     newest.cloned()
 }
 
-/// Newest first; what still runs is never dropped.
-fn sort_runs(status: &mut DatabaseBackupStatus) {
-    let running = |run: &RunRecord| run.result == RunResult::Running;
-    status.recent_runs.sort_by(|a, b| {
-        (Reverse(running(a)), Reverse(a.slot.0), &a.job).cmp(&(
-            Reverse(running(b)),
-            Reverse(b.slot.0),
-            &b.job,
-        ))
+/// What runs, then what ended last. What runs is never dropped, and neither is what this pass learned: it is written
+/// down once, even where a run ended long after the slots of ten others.
+fn sort_runs(old: &DatabaseBackupStatus, status: &mut DatabaseBackupStatus) {
+    status.recent_runs.sort_by(|a, b| history::age(b).cmp(&history::age(a)));
+    let mut place = 0;
+    status.recent_runs.retain(|run| {
+        place += 1;
+        place <= MAX_RECENT_RUNS || run.result == RunResult::Running || is_news(old, run)
     });
-    let keep = MAX_RECENT_RUNS.max(status.recent_runs.iter().filter(|run| running(run)).count());
-    status.recent_runs.truncate(keep);
+}
+
+/// It has ended, and the stored status does not say so.
+fn is_news(old: &DatabaseBackupStatus, run: &RunRecord) -> bool {
+    let known = old.recent_runs.iter().find(|known| super::same_run(known, run));
+    run.result != RunResult::Running && known.is_none_or(|known| known.result == RunResult::Running)
 }
 
 fn ended(run: &RunRecord) -> bool {
@@ -132,12 +131,9 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
         }
         Schedule::Fires(_) => match (&draft.waiting, &status.next_scheduled_backup) {
             (Some(waiting), _) => set(condition::SCHEDULED, Truth::True, "Waiting", waiting),
-            (None, Some(next)) => set(
-                condition::SCHEDULED,
-                Truth::True,
-                "Scheduled",
-                &format!("the next slot is {}", say(next)),
-            ),
+            (None, Some(next)) => {
+                set(condition::SCHEDULED, Truth::True, "Scheduled", &next_slot(next, draft.delay));
+            }
             (None, None) => {
                 set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule has no further slot");
             }
@@ -211,6 +207,14 @@ fn probed(server: &ServerStatus) -> (Truth, &str, String) {
             (Truth::True, "Probed", format!("the server answered{version}{size}"))
         }
     }
+}
+
+fn next_slot(start: &Time, delay: SignedDuration) -> String {
+    if delay.is_zero() {
+        return format!("the next slot is {}", say(start));
+    }
+    let slot = Time(start.0.saturating_sub(delay).unwrap_or(start.0));
+    format!("the next slot is {} and starts at {} (spec.spread)", say(&slot), say(start))
 }
 
 /// The two fields that the printer columns show.

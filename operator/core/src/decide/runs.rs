@@ -6,7 +6,7 @@ use dbbackup_protocol::report::{Outcome, ReportError, RunReport};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Draft;
+use super::{Draft, history};
 use crate::{
     diagnosis,
     observed::{JobState, ObservedJob, PodFate},
@@ -18,6 +18,9 @@ const LONG_ENDING: SignedDuration = SignedDuration::from_mins(3);
 pub(super) fn settle(draft: &mut Draft<'_>) {
     for job in draft.ours.clone() {
         let known = draft.old.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
+        if known.is_none() && history::has_left_the_list(draft, job) {
+            continue;
+        }
         if known.is_none_or(|record| record.result == RunResult::Running) {
             let record = record(job, known, draft.now);
             // A manual run of ours whose token never reached status: the crash was in between.

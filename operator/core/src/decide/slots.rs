@@ -26,7 +26,7 @@ pub(super) enum Schedule {
 /// Most missed slots that status counts (more would say nothing more).
 const MISSED_CAP: i64 = 100_000;
 
-/// Notes an edit of the schedule and the next slot. The slots of the old schedule up to the edit are accounted
+/// Notes an edit of the schedule and the next start. The slots of the old schedule up to the edit are accounted
 /// first; a new one never fires for the time before it: no run on create, on resume or on edit.
 pub(super) fn account(draft: &mut Draft<'_>) -> Schedule {
     forget_the_future(draft);
@@ -46,22 +46,26 @@ pub(super) fn account(draft: &mut Draft<'_>) -> Schedule {
             begin(draft, spec, created);
         }
     }
-    let schedule = match Timetable::parse(&spec.schedule, &spec.time_zone) {
-        Err(error) => Schedule::Invalid(error),
-        Ok(timetable) => match timetable.next_after(draft.now) {
-            None => Schedule::Never,
-            Some(_) => Schedule::Fires(timetable),
+    let (schedule, next) = match allowed(draft, &spec.schedule, &spec.time_zone) {
+        Err(error) => (Schedule::Invalid(error), None),
+        Ok(timetable) => match timetable.next_after(draft.due_until().max(anchor(draft))) {
+            None => (Schedule::Never, None),
+            Some(next) => (Schedule::Fires(timetable), Some(next)),
         },
     };
-    let next = match &schedule {
-        Schedule::Fires(timetable) if !spec.suspend => timetable.next_after(draft.now),
-        _ => None,
-    };
-    draft.status.next_scheduled_backup = next.map(Time);
-    if let Some(next) = next {
-        draft.wake_by(next + SLOT_MARGIN);
+    let start = next.filter(|_| !spec.suspend).map(|next| draft.start_of(next));
+    draft.status.next_scheduled_backup = start.map(Time);
+    if let Some(start) = start {
+        draft.wake_by(start + SLOT_MARGIN);
     }
     schedule
+}
+
+/// A schedule that the administrator does not allow is none.
+fn allowed(draft: &Draft<'_>, schedule: &str, time_zone: &str) -> Result<Timetable, ScheduleError> {
+    let timetable = Timetable::parse(schedule, time_zone)?;
+    timetable.keeps(draft.observed.min_interval)?;
+    Ok(timetable)
 }
 
 /// After a clock that ran ahead was set right, what was written down then must not stop the schedule until that time
@@ -89,15 +93,15 @@ fn close(draft: &mut Draft<'_>, old: &EffectiveSchedule) {
     if old.suspend {
         return;
     }
-    let Ok(timetable) = Timetable::parse(&old.schedule, &old.time_zone) else { return };
-    let Some(due) = since_anchor(draft, &timetable) else { return };
-    if started(draft, due.slot) {
+    let Ok(timetable) = allowed(draft, &old.schedule, &old.time_zone) else { return };
+    let Some(due) = since_anchor(draft, &timetable, draft.now) else { return };
+    if accounted(draft).any(|slot| slot == due.slot) {
         return handled(draft, due);
     }
     missed(
         draft,
         due.first,
-        due.earlier + 1,
+        (due.earlier + 1, due.more),
         "ScheduleChanged",
         "the schedule was changed before it could start",
     );
@@ -111,8 +115,13 @@ fn anchor(draft: &Draft<'_>) -> Timestamp {
     handled.into_iter().chain(since).fold(draft.created_at(), Timestamp::max)
 }
 
-fn started(draft: &Draft<'_>, slot: Timestamp) -> bool {
-    draft.ours.iter().any(|job| job.token.is_none() && job.slot == Some(slot))
+/// Slots that have got their Job or their word. A Job that was created right before a crash has its slot, although
+/// status does not hold it; status has the slots of Jobs that are gone, which counts after a clock was set back.
+fn accounted(draft: &Draft<'_>) -> impl Iterator<Item = Timestamp> {
+    let jobs = draft.ours.iter().filter(|job| job.token.is_none()).filter_map(|job| job.slot);
+    let records =
+        draft.status.recent_runs.iter().filter(|run| !run.manual && run.result != RunResult::Missed);
+    jobs.chain(records.map(|run| run.slot.0))
 }
 
 /// The slots since the anchor, up to now.
@@ -124,23 +133,22 @@ pub(super) struct Due {
     first: Timestamp,
     /// How many before `slot` nobody started.
     earlier: u64,
+    /// There are more: see [`crate::timetable::MAX_COUNT`].
+    more: bool,
 }
 
-/// What happened since the anchor, none if no slot has passed. A Job that was created right before a crash has its
-/// slot, although status does not hold it.
-fn since_anchor(draft: &Draft<'_>, timetable: &Timetable) -> Option<Due> {
+/// What happened since the anchor, none if no slot has passed.
+fn since_anchor(draft: &Draft<'_>, timetable: &Timetable, until: Timestamp) -> Option<Due> {
     let anchor = anchor(draft);
-    let found = timetable.latest_due(anchor, draft.now);
+    let found = timetable.latest_due(anchor, until);
     let slot = found.latest?;
-    let ran = draft.ours.iter().filter(|job| job.token.is_none());
-    let ran: BTreeSet<_> =
-        ran.filter_map(|job| job.slot).filter(|ran| anchor < *ran && *ran < slot).collect();
+    let ran: BTreeSet<_> = accounted(draft).filter(|ran| anchor < *ran && *ran < slot).collect();
     let mut first = timetable.next_after(anchor);
     while let Some(next) = first.filter(|next| ran.contains(next)) {
         first = timetable.next_after(next);
     }
     let earlier = found.count.saturating_sub(1).saturating_sub(ran.len() as u64);
-    Some(Due { slot, first: first.unwrap_or(slot), earlier })
+    Some(Due { slot, first: first.unwrap_or(slot), earlier, more: found.capped })
 }
 
 /// The slot to start now, if any.
@@ -149,20 +157,21 @@ pub(super) fn due(draft: &mut Draft<'_>, schedule: &Schedule) -> Option<Due> {
     if draft.object.spec.suspend {
         return None;
     }
-    let due = since_anchor(draft, timetable)?;
+    let due = since_anchor(draft, timetable, draft.due_until())?;
     let slot = due.slot;
-    if started(draft, slot) {
+    if accounted(draft).any(|accounted| accounted == slot) {
         handled(draft, due);
         return None;
     }
     if let Some(seconds) = draft.object.spec.starting_deadline_seconds {
-        let deadline = slot.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+        let start = draft.start_of(slot);
+        let deadline = start.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
         if deadline < draft.now {
             handled(draft, due);
             missed(
                 draft,
                 slot,
-                1,
+                (1, false),
                 "StartingDeadlineExceeded",
                 "it could not start within spec.startingDeadlineSeconds",
             );
@@ -180,7 +189,7 @@ pub(super) fn handled(draft: &mut Draft<'_>, due: Due) {
         missed(
             draft,
             due.first,
-            due.earlier,
+            (due.earlier, due.more),
             "NotStarted",
             "nobody could start it in time, and only the latest slot is made up",
         );
@@ -188,12 +197,14 @@ pub(super) fn handled(draft: &mut Draft<'_>, due: Due) {
     draft.status.last_schedule_time = Some(Time(due.slot));
 }
 
-fn missed(draft: &mut Draft<'_>, slot: Timestamp, count: u64, reason: &str, why: &str) {
+/// `more`: there are more than `count`.
+fn missed(draft: &mut Draft<'_>, slot: Timestamp, (count, more): (u64, bool), reason: &str, why: &str) {
     let total =
         draft.status.missed_runs.unwrap_or(0).saturating_add(i64::try_from(count).unwrap_or(MISSED_CAP));
     draft.status.missed_runs = Some(total.min(MISSED_CAP));
     let which = match count {
         1 => format!("the slot {}", say(&Time(slot))),
+        _ if more => format!("at least {count} slots from {} on", say(&Time(slot))),
         _ => format!("{count} slots from {} on", say(&Time(slot))),
     };
     draft.record(RunRecord {

@@ -58,8 +58,9 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
     }
     if let Some(refused) = draft.observed.refused_create.as_ref() {
         if refused.job != wish.job.name {
-            // The creates of this pass are over: whatever else wants to start has the next one.
-            return draft.wake_by(draft.now + NEXT_PASS);
+            // The creates of this pass are over: whatever else wants to start has the next one that gets so far.
+            let settled = refused.permanent;
+            return draft.wake_by(if settled { draft.now + NEXT_PASS } else { refused.retry_at });
         }
         draft.blocked = Some((refused.reason.clone(), refused.message.clone()));
         if refused.permanent {
@@ -105,9 +106,13 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
     draft.create.push(wish.job);
 }
 
-/// The token, if its Job exists already and has ended: to run again under this name is impossible.
+/// The token, if its Job has ended before, whether it still exists or status holds its outcome: to run again under this
+/// name would overwrite how that run ended.
 fn reused(draft: &Draft<'_>, wish: &Wish) -> Option<String> {
-    let ended = draft.ours.iter().any(|job| job.name == wish.job.name && !job.is_active());
+    let name = &wish.job.name;
+    let job = draft.ours.iter().any(|job| job.name == *name && !job.is_active());
+    let mut records = draft.status.recent_runs.iter().filter(|run| run.job.as_ref() == Some(name));
+    let ended = job || records.any(|run| run.result != RunResult::Running);
     wish.job.token.clone().filter(|_| ended)
 }
 

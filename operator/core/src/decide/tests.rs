@@ -1,8 +1,10 @@
-//! The decision table: each case is a sentence. The dimensions are those of CronJob's own table (policy, suspension,
-//! schedule, deadline, ran before, still active, now), the answers are ours where they differ.
+//! `table` is the decision table, the others are what does not fit into a row: what follows from what.
 
 mod fixture;
+mod more;
 mod plugins;
 mod probe;
+mod rows;
 mod runs;
 mod start;
+mod table;

@@ -13,6 +13,12 @@ use super::fields::{Field, Fields};
 /// `cron` counts days of the week from 1, and its own users disagree about which one that is: names are clear.
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
+#[cfg(test)]
+thread_local! {
+    /// How often a test has made somebody look for a wall-clock time.
+    pub(super) static LOOK_UPS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// Wall-clock times, in any zone.
 #[derive(Clone, Debug)]
 pub(super) struct CivilTimes {
@@ -39,6 +45,8 @@ impl CivilTimes {
 
     /// The first time strictly after another one, which may have fractions of a second; `None` beyond 2100.
     pub(super) fn after(&self, after: DateTime) -> Option<DateTime> {
+        #[cfg(test)]
+        LOOK_UPS.set(LOOK_UPS.get() + 1);
         let carrier = to_carrier(after)?;
         let next = self.schedules.iter().filter_map(|schedule| schedule.after(&carrier).next()).min()?;
         from_carrier(next)

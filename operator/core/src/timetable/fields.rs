@@ -1,5 +1,7 @@
 //! The five fields and the macros, as sets of numbers.
 
+use jiff::civil::Date;
+
 use super::{MAX_CHARS, ScheduleError};
 
 const MONTHS: [&str; 12] =
@@ -44,6 +46,10 @@ impl Field {
         (0..64).filter(move |value| bits >> value & 1 == 1)
     }
 
+    fn has(&self, value: i8) -> bool {
+        u32::try_from(value).is_ok_and(|value| self.bits.checked_shr(value).unwrap_or(0) & 1 == 1)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.bits == self.full
     }
@@ -85,6 +91,14 @@ impl Fields {
             month: MONTH.parse(month)?,
             day_of_week: DAY_OF_WEEK.parse(day_of_week)?,
         })
+    }
+
+    /// Whether the schedule has slots on a day. Where both day fields are restricted, either is enough.
+    pub(super) fn has_day(&self, day: Date) -> bool {
+        let of_month = self.day_of_month.has(day.day());
+        let of_week = self.day_of_week.has(day.weekday().to_sunday_zero_offset());
+        let either = self.day_of_month.restricted() && self.day_of_week.restricted();
+        self.month.has(day.month()) && if either { of_month || of_week } else { of_month && of_week }
     }
 
     /// Neither minute nor hour has a `*`.

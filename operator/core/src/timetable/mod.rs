@@ -10,22 +10,27 @@
 //!   `/usr/share/zoneinfo`, cannot disagree.
 //!
 //! [`fields`] parses, [`civil`] asks the `cron` crate for wall-clock times, this file maps them to instants.
+//! [`mod@upcoming`] says them to people, [`interval`] holds the administrator's minimum, [`spread`] delays starts.
 
 mod civil;
 mod fields;
+mod interval;
+pub mod spread;
 #[cfg(test)]
 mod tests;
+mod upcoming;
 
 use std::sync::LazyLock;
 
 use jiff::{
-    Timestamp, ToSpan,
+    SignedDuration, Timestamp, ToSpan,
     civil::DateTime,
     tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
 };
 
 use civil::CivilTimes;
 use fields::Fields;
+pub use upcoming::{Upcoming, upcoming};
 
 /// Longest schedule and longest zone name, in characters.
 pub const MAX_CHARS: usize = 64;
@@ -67,6 +72,17 @@ pub enum ScheduleError {
         /// What is wrong, and what is right.
         remedy: String,
     },
+    /// More often than the administrator allows.
+    #[error(
+        "spec.schedule comes due every {shortest:#} at its shortest, and the administrator of this operator allows no less \
+         than {minimum:#} (--min-interval): write a schedule that runs less often"
+    )]
+    TooFrequent {
+        /// Shortest interval of the schedule.
+        shortest: SignedDuration,
+        /// What is allowed.
+        minimum: SignedDuration,
+    },
     /// Not in the zone database.
     #[error("spec.timeZone: {0:?} is no IANA time zone; write for example Europe/Berlin or UTC")]
     UnknownZone(String),
@@ -80,6 +96,7 @@ impl ScheduleError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::UnknownZone(_) => "UnknownTimeZone",
+            Self::TooFrequent { .. } => "TooFrequent",
             Self::TooLong
             | Self::ZoneInside
             | Self::UnknownMacro(_)
@@ -104,6 +121,7 @@ pub struct Due {
 /// A schedule in a time zone.
 #[derive(Clone, Debug)]
 pub struct Timetable {
+    fields: Fields,
     civil: CivilTimes,
     fixed: bool,
     zone: TimeZone,
@@ -118,7 +136,7 @@ impl Timetable {
         let fields = Fields::parse(schedule)?;
         let civil =
             CivilTimes::new(&fields).map_err(|error| ScheduleError::NotEvaluated(error.to_string()))?;
-        Ok(Self { civil, fixed: fields.names_fixed_times(), zone: zone(time_zone)? })
+        Ok(Self { fields, civil, fixed: fields.names_fixed_times(), zone: zone(time_zone)? })
     }
 
     /// The first slot strictly after an instant. `None`: there is none before the year 2101, which for an

@@ -35,6 +35,7 @@ pub(super) struct World {
     pub probes: Vec<ObservedProbe>,
     pub planning: Planning,
     pub plugin_news: PluginNews,
+    pub min_interval: SignedDuration,
     pub refused: Option<RefusedCreate>,
 }
 
@@ -70,6 +71,7 @@ impl World {
             probes: vec![],
             planning: Planning::Planned(Box::new(planned)),
             plugin_news: PluginNews::default(),
+            min_interval: SignedDuration::ZERO,
             refused: None,
         }
     }
@@ -124,6 +126,7 @@ impl World {
             probes: self.probes.clone(),
             planning: &self.planning,
             plugin_news: self.plugin_news.clone(),
+            min_interval: self.min_interval,
             refused_create: self.refused.clone(),
         };
         decide(&observed, at(now))
