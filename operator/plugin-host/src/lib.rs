@@ -37,6 +37,7 @@ pub use limits::Limits;
 pub use plugin::Plugin;
 pub use registry::{
     AllowList, AllowMode, Chosen, Failure, Loader, NotChosen, Pin, Registry, Rejection, Resolution, Wish,
-    described,
+    described, file_digest,
 };
 pub use stats::{CallStats, Function, Observer};
+pub use unpack::is_packed;

@@ -170,7 +170,7 @@ pub struct RunReport {
     /// End of the failing process's standard error, redacted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr_tail: String,
-    /// The process that failed, where one did and no check of the plan has its own words for it.
+    /// The process that failed, where one did; not where a check of the plan compared what it printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<FailedProcess>,
     /// Finished parts.

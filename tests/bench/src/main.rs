@@ -2,6 +2,9 @@
 //! mean anything on another machine. `make bench` builds what is measured with optimisation.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
+#[macro_use]
+mod told;
+
 mod bare;
 mod loading;
 mod plan;

@@ -63,9 +63,7 @@ impl Download {
                 let dump = fs::read(tools.path().join("dump.rdb")).context("no dump.rdb was restored")?;
                 server.restart_after("cat >/data/dump.rdb", dump)
             }
-            Engine::Etcd => {
-                server.restart_after(&format!("rm -r /data/etcd; mv {ETCD_RESTORED} /data/etcd"), vec![])
-            }
+            Engine::Etcd => server.restart_after(&format!("test -d {ETCD_RESTORED}"), vec![]),
             _ => Ok(()),
         }
     }
@@ -135,7 +133,7 @@ pub fn untar(archive: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// In the pod of the etcd to restore into.
+/// In the pod of the etcd to restore into, which takes it for its data when it starts.
 const ETCD_RESTORED: &str = "/data/restored";
 
 /// In the command that restores roles.

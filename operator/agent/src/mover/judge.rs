@@ -188,16 +188,17 @@ pub(crate) fn judge_check(
         plugin_reason: Some(check.reason.clone()),
         message: format!("{}{detail}", check.message),
         stderr_tail: stderr.to_owned(),
-        // The plan's own words say what it means.
         process: None,
     };
+    // Where a process failed, the plugin's diagnosis may know better than the plan what it means.
+    let process = || Some(failed_process(Phase::Check, None, end));
     let exited = exit(program, end, &[0], Reason::DumpFailed, stderr);
     if let (Err(failure), Expectation::ExitZero, End::Exited(_)) = (&exited, &check.expectation, end) {
-        return Err(broken(format!(" ({})", failure.message)));
+        return Err(Failure { process: process(), ..broken(format!(" ({})", failure.message)) });
     }
     exited.map_err(|failure| Failure {
         message: format!("check {}: {}", check.name, failure.message),
-        process: Some(failed_process(Phase::Check, None, end)),
+        process: process(),
         ..failure
     })?;
     let stdout = String::from_utf8_lossy(stdout);
@@ -378,7 +379,7 @@ mod tests {
                 result.as_ref().err().map(|f| (f.reason, f.plugin_reason.as_deref() == Some("GrantMissing")));
             assert_eq!(found, expected, "{result:?}");
             if let Err(failure) = result {
-                assert_eq!(failure.process.is_some(), failure.plugin_reason.is_none(), "{failure}");
+                assert_eq!(failure.process.is_some(), end != End::Exited(0), "{failure}");
                 assert!(failure.message.contains("grant TRIGGER") || failure.message.contains("no route"));
                 assert_eq!(failure.message.contains("(found: ok)"), stdout == "ok\n\n", "{failure}");
             }

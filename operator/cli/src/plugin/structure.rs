@@ -1,10 +1,10 @@
 //! What can be said of a plugin's file before any plan is asked for: each cause of a failed load is a check of its own.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{borrow::Cow, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use dbbackup_plugin_host::{Host, LoadError, Plugin};
 
-use super::world::World;
+use super::{pack::config_map, world::World};
 use crate::{
     conformance::report::{Id, Report},
     ending::Unusable,
@@ -35,10 +35,11 @@ pub(super) fn examine(
     }
     match host.load(&bytes, &file.display().to_string()) {
         Ok(plugin) => {
-            for (id, message) in STEPS.into_iter().zip(good(&plugin, &bytes)) {
+            let component = host.unpack(&bytes).map_or_else(|_| bytes.clone(), Cow::into_owned);
+            for (id, message) in STEPS.into_iter().zip(good(&plugin, &bytes, &component)) {
                 report.passed(id, message);
             }
-            Ok(Some((plugin, bytes)))
+            Ok(Some((plugin, component)))
         }
         Err(error) => {
             let failed = step(&error);
@@ -69,10 +70,16 @@ fn step(error: &LoadError) -> Id {
 }
 
 /// What is good about each of [`STEPS`].
-fn good(plugin: &Plugin, bytes: &[u8]) -> [String; 6] {
-    let world = World::of(bytes).unwrap_or_default();
-    let fits =
-        if bytes.len() <= CONFIG_MAP_BYTES { "fits into a ConfigMap" } else { "needs an image or a volume" };
+fn good(plugin: &Plugin, file: &[u8], component: &[u8]) -> [String; 6] {
+    let world = World::of(component).unwrap_or_default();
+    let fits = |bytes: &[u8]| bytes.len() <= CONFIG_MAP_BYTES;
+    let fits = if fits(file) {
+        "fits into a ConfigMap"
+    } else if config_map::compressed(file).is_ok_and(|smaller| fits(&smaller)) {
+        "fits into a ConfigMap when it is compressed: kubectl dbbackup plugin pack"
+    } else {
+        "needs an image or a volume"
+    };
     let foreign = world.imports.iter().filter(|import| import.starts_with("wasi:")).count();
     let optional = world.optional_interfaces();
     let description = plugin.description();
@@ -82,7 +89,7 @@ fn good(plugin: &Plugin, bytes: &[u8]) -> [String; 6] {
         .and_then(|p| p.as_object())
         .map_or(0, serde_json::Map::len);
     [
-        format!("{} KiB, {fits}", bytes.len().div_ceil(1024)),
+        format!("{} KiB, {fits}", file.len().div_ceil(1024)),
         "a component that this operator can compile".to_owned(),
         match foreign {
             0 => "no WASI".to_owned(),

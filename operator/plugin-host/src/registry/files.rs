@@ -142,6 +142,11 @@ pub(super) fn read(path: &Path, digest: &str, max_bytes: usize) -> Result<Vec<u8
     Ok(bytes)
 }
 
+/// By which an allow-list and `status.plugin.digest` name the file with these bytes.
+pub fn file_digest(file: &[u8]) -> String {
+    spelled(Sha256::digest(file).into())
+}
+
 /// How digests are written.
 pub(crate) fn spelled(digest: Digest) -> String {
     format!("sha256:{}", hex(&digest))

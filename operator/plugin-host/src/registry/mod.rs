@@ -16,6 +16,7 @@ use crate::{Host, Plugin};
 
 pub use allow::{AllowList, AllowMode};
 pub use choose::{NotChosen, Pin, Wish};
+pub use files::file_digest;
 pub(crate) use files::spelled;
 pub use loader::{Loader, Rejection};
 
