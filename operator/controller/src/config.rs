@@ -5,10 +5,14 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Parser;
 use dbbackup_plugin_host::{AllowMode, Pin};
 use jiff::SignedDuration;
+use k8s_controller::LeaderElection;
 
 /// What the built-in plugins use. A test keeps the two together.
 pub(crate) const DEFAULT_IMAGES: &str =
     "docker.io/library/postgres,docker.io/library/mariadb,docker.io/library/mysql,docker.io/library/mongo";
+
+/// The Lease of the replica that works.
+const LEASE: &str = "db-backup-operator";
 
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Clone, Debug, Parser)]
@@ -95,6 +99,18 @@ pub(crate) struct Config {
     #[arg(long, env = "MIN_INTERVAL", default_value = "1m")]
     pub min_interval: SignedDuration,
 
+    /// Let one of several replicas work at a time, by a Lease. Each needs `POD_NAME` and `POD_NAMESPACE`.
+    #[arg(long, env = "LEADER_ELECT", requires_all = ["pod_name", "pod_namespace"])]
+    pub leader_elect: bool,
+
+    /// Name of the operator's pod, by which the others know it in the Lease.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: Option<String>,
+
+    /// Namespace of the operator's pod, where the Lease is.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+
     /// How many objects are reconciled at the same time.
     #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
@@ -106,6 +122,15 @@ pub(crate) struct Config {
     /// Log filter in the syntax of `tracing`, for example `info` or `info,kube=debug`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+}
+
+impl Config {
+    /// Who may work, where several replicas could.
+    pub(crate) fn election(&self, client: &kube::Client) -> Option<LeaderElection> {
+        let (Some(name), Some(namespace)) = (&self.pod_name, &self.pod_namespace) else { return None };
+        // 2 s after a release, 15 s after a death: the times of Kubernetes' own controllers.
+        self.leader_elect.then(|| LeaderElection::new(client.clone(), namespace, LEASE, name))
+    }
 }
 
 fn mirror(text: &str) -> Result<(String, String), String> {

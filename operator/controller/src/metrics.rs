@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     plugins_failed: Gauge,
     plugin_conflicts: Gauge,
     plugin_updates: Family<UpdateLabels, Counter>,
+    leader: Gauge,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
 }
@@ -60,13 +61,34 @@ impl Metrics {
             plugin_conflicts.clone(),
         );
         registry.register("plugin_updates", "Plugins that came, went or failed", plugin_updates.clone());
+        let leader = Gauge::default();
+        registry.register(
+            "leader",
+            "1 where this process does the work, 0 where it waits to do it",
+            leader.clone(),
+        );
         let calls = CallMetrics::register(&mut registry);
-        Self { registry, passes, runs, plugins, plugins_failed, plugin_conflicts, plugin_updates, calls }
+        Self {
+            registry,
+            passes,
+            runs,
+            plugins,
+            plugins_failed,
+            plugin_conflicts,
+            plugin_updates,
+            leader,
+            calls,
+        }
     }
 
     /// Counts a pass.
     pub(crate) fn pass(&self, outcome: &'static str) {
         self.passes.get_or_create(&PassLabels { outcome }).inc();
+    }
+
+    /// From now on this process does the work.
+    pub(crate) fn leads(&self) {
+        self.leader.set(1);
     }
 
     /// Counts what became of a plugin.

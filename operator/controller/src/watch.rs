@@ -1,10 +1,16 @@
 //! The watches that wake passes, and how they end.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::anyhow;
 use dbbackup_api::{APP_LABEL, NAME_LABEL};
-use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -23,6 +29,7 @@ use crate::{
     config::Config,
     context::{CacheWriters, Context},
     http::Readiness,
+    metrics::Metrics,
     plugins::{self, Plugins},
     reconcile::{LOADING, Watched, after_error, reconcile},
 };
@@ -30,10 +37,11 @@ use crate::{
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 const WATCH_SECONDS: u32 = 200;
 
-/// Runs passes until a signal ends it; passes under way are finished.
+/// Runs passes until a signal ends it; passes under way are finished. With an election that happens while this process
+/// leads; until then it follows the plugins, so that it can take over at once.
 ///
 /// # Errors
-/// A part of it died.
+/// A part of it died, or another process leads: this one has to begin anew.
 pub(crate) async fn run(
     config: &Config,
     context: Arc<Context>,
@@ -41,18 +49,20 @@ pub(crate) async fn run(
     plugins: Plugins,
     ready: Readiness,
 ) -> anyhow::Result<()> {
+    let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
     let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
     let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
+    let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
         .watches_stream(pods, |pod| owner(&pod))
-        .graceful_shutdown_on(shutdown_signal());
+        .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
     let plugins = plugins::follow(plugins, controller.store(), affected);
-    tokio::spawn(announce(Arc::clone(&context), ready));
+    tokio::spawn(announce(Arc::clone(&context), ready, election.is_some()));
     let passes = controller.reconcile_on(changed_hands).run(reconcile, after_error, context).for_each(
         |outcome| async move {
             if let Err(error) = outcome {
@@ -64,12 +74,48 @@ pub(crate) async fn run(
             }
         },
     );
-    tokio::select! {
-        () = passes => {
-            info!("stopped");
-            Ok(())
+    let work = async {
+        leads.begin();
+        passes.await;
+    };
+    let elected = async {
+        if let Some(election) = &election {
+            return election.with_lease(work).await;
         }
-        () = plugins => Err(anyhow!("nobody follows the plugin directories any more")),
+        work.await;
+        Some(())
+    };
+    tokio::select! {
+        // What passes have spawned must not outlive the Lease.
+        ended = elected => ended.ok_or_else(|| anyhow!("the Lease was lost: this process ends, and begins anew as one that waits"))?,
+        () = async { stop.await; leads.never().await; } => {}
+        () = plugins => return Err(anyhow!("nobody follows the plugin directories any more")),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Whether this process does the work, or waits to do it.
+struct Leads {
+    metrics: Arc<Metrics>,
+    begun: AtomicBool,
+}
+
+impl Leads {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, begun: AtomicBool::new(false) }
+    }
+
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+        self.metrics.leads();
+    }
+
+    /// Returns if this process has no passes to finish.
+    async fn never(&self) {
+        if self.begun.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -107,12 +153,13 @@ fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>
     Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
-async fn announce(context: Arc<Context>, ready: Readiness) {
-    let seen = tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready());
+/// A replica is ready when it can take over; the only one, when it has seen the cluster too.
+async fn announce(context: Arc<Context>, ready: Readiness, elected: bool) {
     while !context.planner.generation().ready {
         tokio::time::sleep(LOADING).await;
     }
-    if let (Ok(()), Ok(())) = seen {
+    let seen = async { tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready()) };
+    if elected || matches!(seen.await, (Ok(()), Ok(()))) {
         ready.set();
         info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
     }

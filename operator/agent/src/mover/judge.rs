@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use dbbackup_protocol::{
-    plan::{Check, Completion, Expectation},
+    plan::{ArgumentPiece, Check, Completion, Expectation, Process},
     report::{Phase, Reason},
 };
 
@@ -218,8 +218,7 @@ pub(crate) fn judge_check(
 }
 
 /// The name by which messages call a process.
-pub(crate) fn program_of(process: &dbbackup_protocol::plan::Process) -> String {
-    use dbbackup_protocol::plan::ArgumentPiece;
+pub(crate) fn program_of(process: &Process) -> String {
     let pieces = process.argv.first().map(|argument| argument.pieces.as_slice()).unwrap_or_default();
     let path: String = pieces
         .iter()
@@ -233,7 +232,7 @@ pub(crate) fn program_of(process: &dbbackup_protocol::plan::Process) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dbbackup_protocol::plan::{Process, Tail};
+    use dbbackup_protocol::plan::Tail;
     use proptest::prelude::*;
 
     use super::*;

@@ -9,6 +9,7 @@ mod generic;
 mod images;
 mod interrupted;
 mod itself;
+mod leader;
 mod mongodb;
 mod mysql;
 mod operator;
