@@ -14,8 +14,8 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{act, context::Context, malformed, observe, report, understand::understand};
 
-/// How long to wait for the plugins that are loaded when the operator starts.
-pub(crate) const LOADING: Duration = Duration::from_millis(200);
+/// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
+const UNTIL_LOADED: Duration = Duration::from_secs(5);
 
 /// The object as it is watched: one that cannot be read does not stop the watch.
 pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
@@ -63,7 +63,7 @@ async fn refuse(
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
     let seen = understand(observe::cached(object, context), &context.planner).await;
-    let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(LOADING)) };
+    let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
     let decision = decide(&seen.with(&answer, None), Context::now());
     if is_rest(object, &decision) {
         context.metrics.pass("rest");
@@ -72,7 +72,9 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
     let seen = understand(seen, &context.planner).await;
-    let Some(answer) = context.planner.plan(&seen.object).await else { return Ok(Action::requeue(LOADING)) };
+    let Some(answer) = context.planner.plan(&seen.object).await else {
+        return Ok(Action::requeue(UNTIL_LOADED));
+    };
     let now = Context::now();
     let mut decision = decide(&seen.with(&answer, None), now);
     if let Err(refused) = act::create(&seen.object, &decision, &answer.planning, context).await? {

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::anyhow;
@@ -31,9 +32,11 @@ use crate::{
     http::Readiness,
     metrics::Metrics,
     plugins::{self, Plugins},
-    reconcile::{LOADING, Watched, after_error, reconcile},
+    reconcile::{Watched, after_error, reconcile},
 };
 
+/// How often to look whether the plugins are loaded.
+const LOADING: Duration = Duration::from_millis(200);
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 const WATCH_SECONDS: u32 = 200;
 

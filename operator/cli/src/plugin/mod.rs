@@ -13,10 +13,10 @@ mod structure;
 mod test;
 mod world;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Subcommand;
-use dbbackup_plugin_host::{Host, Limits, LoadError, Options, Plugin};
+use dbbackup_plugin_host::{Host, Limits, LoadError, Options, Plugin, read_file};
 
 use crate::{
     ending::{Ending, Unusable},
@@ -95,8 +95,8 @@ struct Loaded {
 
 /// Loads a plugin that has to be one.
 fn load(host: &Host, file: &Path) -> Result<Loaded, Unusable> {
-    let bytes = fs::read(file).map_err(Unusable::on("read", file))?;
     let none = |error: LoadError| Unusable::Input(format!("{} is no plugin: {error}", file.display()));
+    let bytes = read_file(file, host.limits().file_bytes).map_err(none)?;
     let plugin = host.load(&bytes, &file.display().to_string()).map_err(none)?;
     Ok(Loaded { plugin, bytes: host.unpack(&bytes).map_err(none)?.into_owned() })
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::Args;
+use dbbackup_core::imagepolicy::check_reference;
 
 use super::{Loaded, host, load};
 use crate::{
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, short, value_name = "DIR|FILE")]
     output: PathBuf,
     /// Full name of the image, for example registry.example.com/plugins/redis:0.1.0.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", value_parser = reference)]
     image: Option<String>,
 }
 
@@ -80,6 +81,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     told.push(written);
     output::print(&told.concat())?;
     Ok(Ending::Good)
+}
+
+fn reference(text: &str) -> Result<String, String> {
+    check_reference(text).map(|()| text.to_owned())
 }
 
 enum Target {

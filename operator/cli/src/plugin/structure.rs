@@ -1,8 +1,8 @@
 //! What can be said of a plugin's file before any plan is asked for: each cause of a failed load is a check of its own.
 
-use std::{borrow::Cow, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use dbbackup_plugin_host::{Host, LoadError, Plugin};
+use dbbackup_plugin_host::{Host, LoadError, Plugin, read_file};
 
 use super::{pack::config_map, world::World};
 use crate::{
@@ -23,7 +23,10 @@ pub(super) fn examine(
     report: &mut Report,
 ) -> Result<Option<(Plugin, Vec<u8>)>, Unusable> {
     let mode = fs::metadata(file).map_err(Unusable::on("read", file))?.permissions().mode() & 0o777;
-    let bytes = fs::read(file).map_err(Unusable::on("read", file))?;
+    let bytes = match read_file(file, host.limits().file_bytes) {
+        Err(LoadError::Read(error)) => return Err(Unusable::on("read", file)(error)),
+        other => other,
+    };
     if mode & 0o444 == 0o444 {
         report.passed(Id::FileMode, format!("{mode:04o}: everybody may read it"));
     } else {
@@ -33,9 +36,13 @@ pub(super) fn examine(
         );
         report.failed(Id::FileMode, vec![why]);
     }
-    match host.load(&bytes, &file.display().to_string()) {
-        Ok(plugin) => {
-            let component = host.unpack(&bytes).map_or_else(|_| bytes.clone(), Cow::into_owned);
+    let loaded = bytes.and_then(|bytes| {
+        let plugin = host.load(&bytes, &file.display().to_string())?;
+        let component = host.unpack(&bytes)?.into_owned();
+        Ok((plugin, bytes, component))
+    });
+    match loaded {
+        Ok((plugin, bytes, component)) => {
             for (id, message) in STEPS.into_iter().zip(good(&plugin, &bytes, &component)) {
                 report.passed(id, message);
             }
