@@ -5,6 +5,7 @@
 mod admission;
 mod controller;
 mod databases;
+mod encryption;
 mod generic;
 mod images;
 mod interrupted;
