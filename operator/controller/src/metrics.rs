@@ -22,6 +22,13 @@ pub(crate) struct RunLabels {
     result: &'static str,
 }
 
+/// What was done with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SnapshotLabels {
+    /// `created`.
+    action: &'static str,
+}
+
 /// What became of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct UpdateLabels {
@@ -39,6 +46,7 @@ pub(crate) struct Metrics {
     plugins_failed: Gauge,
     plugin_conflicts: Gauge,
     plugin_updates: Family<UpdateLabels, Counter>,
+    snapshots: Family<SnapshotLabels, Counter>,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
 }
@@ -60,13 +68,30 @@ impl Metrics {
             plugin_conflicts.clone(),
         );
         registry.register("plugin_updates", "Plugins that came, went or failed", plugin_updates.clone());
+        let snapshots = Family::default();
+        registry.register("snapshots", "DatabaseSnapshots by what was done with them", snapshots.clone());
         let calls = CallMetrics::register(&mut registry);
-        Self { registry, passes, runs, plugins, plugins_failed, plugin_conflicts, plugin_updates, calls }
+        Self {
+            registry,
+            passes,
+            runs,
+            plugins,
+            plugins_failed,
+            plugin_conflicts,
+            plugin_updates,
+            snapshots,
+            calls,
+        }
     }
 
     /// Counts a pass.
     pub(crate) fn pass(&self, outcome: &'static str) {
         self.passes.get_or_create(&PassLabels { outcome }).inc();
+    }
+
+    /// Counts what was done with a snapshot.
+    pub(crate) fn snapshot(&self, action: &'static str) {
+        self.snapshots.get_or_create(&SnapshotLabels { action }).inc();
     }
 
     /// Counts what became of a plugin.

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
-    context::{CacheWriters, Context},
+    context::{CacheWriters, Context, WatchedSnapshot},
     http::Readiness,
     plugins::{self, Plugins},
     reconcile::{LOADING, Watched, after_error, reconcile},
@@ -45,10 +45,12 @@ pub(crate) async fn run(
     let backups: Api<Watched> = api(&context.client, namespace);
     let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
     let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
+    let snapshots = cache(api::<WatchedSnapshot>(&context.client, namespace), caches.snapshots, |_| ());
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
         .watches_stream(pods, |pod| owner(&pod))
+        .watches_stream(snapshots, |snapshot| owner(&snapshot))
         .graceful_shutdown_on(shutdown_signal());
     let (affected, changed_hands) = mpsc::unbounded();
     let plugins = plugins::follow(plugins, controller.store(), affected);
@@ -108,11 +110,15 @@ fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>
 }
 
 async fn announce(context: Arc<Context>, ready: Readiness) {
-    let seen = tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready());
+    let seen = tokio::join!(
+        context.jobs.wait_until_ready(),
+        context.pods.wait_until_ready(),
+        context.snapshots.wait_until_ready()
+    );
     while !context.planner.generation().ready {
         tokio::time::sleep(LOADING).await;
     }
-    if let (Ok(()), Ok(())) = seen {
+    if let (Ok(()), Ok(()), Ok(())) = seen {
         ready.set();
         info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
     }
