@@ -127,6 +127,9 @@ fn url(storage: &Storage, folder: &str) -> String {
     }
 }
 
+/// Reason of the condition `Plausible` where a user has said so.
+const ACCEPTED: &str = "Accepted";
+
 /// A snapshot, as far as it matters for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -173,37 +176,41 @@ fn is_accepted(snapshot: &DatabaseSnapshot) -> bool {
     annotations.and_then(|all| all.get(ACCEPT_SIZE_ANNOTATION)).is_some_and(|value| value == "true")
 }
 
-/// What is known of a snapshot by now, given those `before` it, oldest first. Equal facts give equal bytes. How its size was
-/// judged does not change when those before it go; only a user's word changes it.
+/// What is to be written of a snapshot, given those `before` it, oldest first; none: its status is as it should be. How its
+/// size was judged does not change when those before it go; only a user's word changes it.
 pub fn status(
     snapshot: &DatabaseSnapshot,
     before: &[Known],
     percent: u8,
     now: Timestamp,
-) -> DatabaseSnapshotStatus {
-    let mut status = snapshot.status.clone().unwrap_or_default();
+) -> Option<DatabaseSnapshotStatus> {
     let contents = &snapshot.spec.contents;
-    status.size = Some(size(contents.bytes_stored));
-    let mut set = |type_: &str, truth: Truth, reason: &str, message: &str| {
-        let generation = snapshot.metadata.generation;
-        condition::set(&mut status.conditions, (type_, truth), reason, message, generation, Time(now));
-    };
-    let old = snapshot.status.as_ref().map_or(&[][..], |old| &old.conditions);
-    if find(old, condition::VERIFIED).is_none() {
-        let message = "the dump was checked while it was written; nobody has restored it for a trial yet";
-        set(condition::VERIFIED, Truth::Unknown, "NotRestored", message);
+    let conditions = snapshot.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let mut news = vec![];
+    if find(conditions, condition::VERIFIED).is_none() {
+        let message =
+            "the dump was checked while it was written; nobody has restored it for a trial yet".to_owned();
+        news.push((condition::VERIFIED, (Truth::Unknown, "NotRestored", message)));
     }
-    let judged = find(old, condition::PLAUSIBLE);
-    if is_accepted(snapshot) {
-        let message = format!("annotation {ACCEPT_SIZE_ANNOTATION} says that its size is right");
-        if judged.is_none_or(|judged| judged.reason != "Accepted") {
-            set(condition::PLAUSIBLE, Truth::True, "Accepted", &message);
+    let judged = find(conditions, condition::PLAUSIBLE).map(|judged| judged.reason == ACCEPTED);
+    match (is_accepted(snapshot), judged) {
+        (true, Some(true)) | (false, Some(false)) => {}
+        (true, _) => {
+            let message = format!("annotation {ACCEPT_SIZE_ANNOTATION} says that its size is right");
+            news.push((condition::PLAUSIBLE, (Truth::True, ACCEPTED, message)));
         }
-    } else if judged.is_none_or(|judged| judged.reason == "Accepted") {
-        let (truth, reason, message) = plausible(contents.bytes_read, before, percent);
-        set(condition::PLAUSIBLE, truth, reason, &message);
+        (false, _) => news.push((condition::PLAUSIBLE, plausible(contents.bytes_read, before, percent))),
     }
-    status
+    let size = Some(size(contents.bytes_stored));
+    if news.is_empty() && snapshot.status.as_ref().is_some_and(|status| status.size == size) {
+        return None;
+    }
+    let mut status = DatabaseSnapshotStatus { size, ..snapshot.status.clone().unwrap_or_default() };
+    for (type_, (truth, reason, message)) in news {
+        let generation = snapshot.metadata.generation;
+        condition::set(&mut status.conditions, (type_, truth), reason, &message, generation, Time(now));
+    }
+    Some(status)
 }
 
 fn plausible(bytes: i64, before: &[Known], percent: u8) -> (Truth, &'static str, String) {
@@ -361,10 +368,10 @@ mod tests {
     fn a_status_is_written_once() {
         let mut made = of_run(&order(&s3()), &record(&format!("a/b/{FOLDER}")), "u", None).unwrap();
         let now = "2026-11-24T03:00:00Z".parse().unwrap();
-        let first = status(&made, &[], 50, now);
+        let first = status(&made, &[], 50, now).unwrap();
         assert_eq!(first.size.as_deref(), Some("1000 B"));
-        made.status = Some(first.clone());
-        assert_eq!(status(&made, &[], 50, now + jiff::SignedDuration::from_hours(1)), first);
+        made.status = Some(first);
+        assert_eq!(status(&made, &[], 50, now + jiff::SignedDuration::from_hours(1)), None);
     }
 
     #[test]
@@ -375,15 +382,20 @@ mod tests {
         let reason = |status: &DatabaseSnapshotStatus| {
             find(&status.conditions, condition::PLAUSIBLE).unwrap().reason.clone()
         };
-        let small = status(&made, std::slice::from_ref(&before), 50, now);
+        let small = status(&made, std::slice::from_ref(&before), 50, now).unwrap();
         assert_eq!((reason(&small).as_str(), Known::of(&made, &small).is_good()), ("MuchSmaller", false));
-        made.status = Some(small.clone());
-        assert_eq!(status(&made, &[], 50, now), small, "those before it are gone, and nothing was proved");
+        made.status = Some(small);
+        assert_eq!(status(&made, &[], 50, now), None, "those before it are gone, and nothing was proved");
         made.metadata.annotations = Some([(ACCEPT_SIZE_ANNOTATION.to_owned(), "true".to_owned())].into());
-        let accepted = status(&made, &[], 50, now);
+        let accepted = status(&made, &[], 50, now).unwrap();
         assert_eq!((reason(&accepted).as_str(), Known::of(&made, &accepted).is_good()), ("Accepted", true));
         made.status = Some(accepted);
+        assert_eq!(status(&made, &[], 50, now), None);
         made.metadata.annotations = None;
-        assert_eq!(reason(&status(&made, &[before], 50, now)), "MuchSmaller", "the word was taken back");
+        assert_eq!(
+            reason(&status(&made, &[before], 50, now).unwrap()),
+            "MuchSmaller",
+            "the word was taken back"
+        );
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dbbackup_api::{
-    DatabaseSnapshot,
+    DatabaseSnapshot, DatabaseSnapshotStatus,
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::work_order::WorkOrder;
@@ -80,12 +80,12 @@ fn look_over(draft: &mut Draft<'_>) {
     let percent = draft.object.spec.objectives.clone().unwrap_or_default().minimum_size_percent;
     let ours = draft.observed.snapshots.iter().filter(|found| found.spec.backup.uid == uid);
     let mut ours: Vec<_> = ours.filter(|found| found.metadata.deletion_timestamp.is_none()).collect();
-    ours.sort_by_key(|found| (found.spec.contents.started_at.0, found.metadata.name.clone()));
+    let age = |found: &DatabaseSnapshot| found.spec.contents.started_at.0;
+    ours.sort_by(|a, b| (age(a), &a.metadata.name).cmp(&(age(b), &b.metadata.name)));
     for found in ours {
-        let status = snapshot::status(found, &draft.known, percent, draft.now);
-        draft.known.push(Known::of(found, &status));
-        if found.status.as_ref() != Some(&status) {
-            draft.marks.push(Mark { snapshot: Arc::clone(found), status });
-        }
+        let news = snapshot::status(found, &draft.known, percent, draft.now);
+        let nothing = DatabaseSnapshotStatus::default();
+        draft.known.push(Known::of(found, news.as_ref().or(found.status.as_ref()).unwrap_or(&nothing)));
+        draft.marks.extend(news.map(|status| Mark { snapshot: Arc::clone(found), status }));
     }
 }
