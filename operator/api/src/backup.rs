@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    retention::{Objectives, Retention},
     status::DatabaseBackupStatus,
     storage::{SecretKeyRef, StorageDestination},
     template::PodTemplate,
@@ -149,6 +150,14 @@ pub struct DatabaseBackupSpec {
     /// What your cluster needs of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+
+    /// Which backups to keep. Unset: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+
+    /// What backups have to be like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
 }
 
 /// Which plugin plans. Whatever is given has to fit; a digest alone names one exactly.

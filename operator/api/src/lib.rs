@@ -6,13 +6,18 @@
     reason = "KubeSchema repeats each struct inside a function to collect its CEL rules"
 )]
 
+#![allow(clippy::duplicated_attributes, reason = "the columns of a kind are of the same few types")]
+
 pub mod backup;
 pub mod condition;
+pub mod retention;
+pub mod snapshot;
 pub mod status;
 pub mod storage;
 pub mod template;
 
 pub use backup::{DatabaseBackup, DatabaseBackupSpec};
+pub use snapshot::{DatabaseSnapshot, DatabaseSnapshotSpec, DatabaseSnapshotStatus};
 pub use status::DatabaseBackupStatus;
 
 /// API group of all kinds.
@@ -37,3 +42,6 @@ pub const PLUGIN_ANNOTATION: &str = "databasebackup.db.example.io/plugin";
 pub const PLUGIN_DIGEST_ANNOTATION: &str = "databasebackup.db.example.io/plugin-digest";
 /// Annotation with which a user asks for a run: any token that was not used before.
 pub const RUN_NOW_ANNOTATION: &str = "db.example.io/run-now";
+/// Annotation with which a user says, by the value `true`, that the size of a `DatabaseSnapshot` is right although it is much
+/// smaller than those before it.
+pub const ACCEPT_SIZE_ANNOTATION: &str = "db.example.io/accept-size";

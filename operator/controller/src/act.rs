@@ -112,13 +112,18 @@ async fn adopt(
     Ok(Err(refused(name, "NameConflict", message, true)))
 }
 
-fn refused(name: &str, reason: impl Into<String>, message: String, permanent: bool) -> RefusedCreate {
+pub(crate) fn refused(
+    name: &str,
+    reason: impl Into<String>,
+    message: String,
+    permanent: bool,
+) -> RefusedCreate {
     let retry_at = Context::now() + RETRY_REFUSED;
     RefusedCreate { job: name.to_owned(), reason: reason.into(), message, permanent, retry_at }
 }
 
 /// The API server's own words decide which reason the user sees; an unknown one is a plain rejection.
-fn classify(code: u16, message: &str) -> &'static str {
+pub(crate) fn classify(code: u16, message: &str) -> &'static str {
     match code {
         403 if message.contains("exceeded quota") => "QuotaExceeded",
         403 if message.contains("being terminated") => "NamespaceTerminating",

@@ -7,10 +7,12 @@ use std::{
 };
 
 use anyhow::Context as _;
+use dbbackup_api::DatabaseSnapshot;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Client,
+    core::DeserializeGuard,
     runtime::reflector::{self, Store, store::Writer},
 };
 
@@ -20,6 +22,9 @@ use crate::{metrics::Metrics, planner::Planner};
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// Longest wait after a failed pass.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+
+/// A snapshot as it is watched: one that cannot be read does not stop the watch.
+pub(crate) type WatchedSnapshot = DeserializeGuard<DatabaseSnapshot>;
 
 /// What every pass shares.
 pub(crate) struct Context {
@@ -32,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) jobs: Store<Job>,
     /// Cache of the pods that carry our label, without their specs.
     pub(crate) pods: Store<Pod>,
+    /// Cache of the snapshots that carry our label.
+    pub(crate) snapshots: Store<WatchedSnapshot>,
     /// Consecutive failed passes by UID: kube has no backoff of its own per object.
     failures: Mutex<HashMap<String, u32>>,
 }
@@ -40,6 +47,7 @@ pub(crate) struct Context {
 pub(crate) struct CacheWriters {
     pub(crate) jobs: Writer<Job>,
     pub(crate) pods: Writer<Pod>,
+    pub(crate) snapshots: Writer<WatchedSnapshot>,
 }
 
 impl Context {
@@ -57,8 +65,11 @@ impl Context {
             .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
         let (jobs, job_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
-        let context = Self { client, planner, metrics, min_interval, jobs, pods, failures: Mutex::default() };
-        Ok((Arc::new(context), CacheWriters { jobs: job_writer, pods: pod_writer }))
+        let (snapshots, snapshot_writer) = reflector::store();
+        let failures = Mutex::default();
+        let context = Self { client, planner, metrics, min_interval, jobs, pods, snapshots, failures };
+        let writers = CacheWriters { jobs: job_writer, pods: pod_writer, snapshots: snapshot_writer };
+        Ok((Arc::new(context), writers))
     }
 
     /// The one place where the operator reads the clock.

@@ -2,6 +2,7 @@
 
 mod act;
 mod calls;
+mod catalogue;
 mod config;
 mod context;
 mod http;

@@ -22,6 +22,13 @@ pub(crate) struct RunLabels {
     result: &'static str,
 }
 
+/// What was done with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SnapshotLabels {
+    /// `created`.
+    action: &'static str,
+}
+
 /// What became of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct UpdateLabels {
@@ -40,6 +47,7 @@ pub(crate) struct Metrics {
     plugin_conflicts: Gauge,
     plugin_updates: Family<UpdateLabels, Counter>,
     leader: Gauge,
+    snapshots: Family<SnapshotLabels, Counter>,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
 }
@@ -67,6 +75,8 @@ impl Metrics {
             "1 where this process does the work, 0 where it waits to do it",
             leader.clone(),
         );
+        let snapshots = Family::default();
+        registry.register("snapshots", "DatabaseSnapshots by what was done with them", snapshots.clone());
         let calls = CallMetrics::register(&mut registry);
         Self {
             registry,
@@ -77,6 +87,7 @@ impl Metrics {
             plugin_conflicts,
             plugin_updates,
             leader,
+            snapshots,
             calls,
         }
     }
@@ -89,6 +100,11 @@ impl Metrics {
     /// From now on this process does the work.
     pub(crate) fn leads(&self) {
         self.leader.set(1);
+    }
+
+    /// Counts what was done with a snapshot.
+    pub(crate) fn snapshot(&self, action: &'static str) {
+        self.snapshots.get_or_create(&SnapshotLabels { action }).inc();
     }
 
     /// Counts what became of a plugin.

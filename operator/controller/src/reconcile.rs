@@ -12,7 +12,7 @@ use kube::{
 };
 use tracing::{Instrument, info_span, warn};
 
-use crate::{act, context::Context, malformed, observe, report, understand::understand};
+use crate::{act, catalogue, context::Context, malformed, observe, report, understand::understand};
 
 /// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
 const UNTIL_LOADED: Duration = Duration::from_secs(5);
@@ -71,16 +71,19 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     }
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
-    let seen = understand(seen, &context.planner).await;
+    let mut seen = understand(seen, &context.planner).await;
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
     };
     let now = Context::now();
     let mut decision = decide(&seen.with(&answer, None), now);
-    if let Err(refused) = act::create(&seen.object, &decision, &answer.planning, context).await? {
-        decision = decide(&seen.with(&answer, Some(refused)), now);
+    let catalogued = catalogue::create(&mut seen, &decision, context).await?;
+    let refused = act::create(&seen.object, &decision, &answer.planning, context).await?.err();
+    if catalogued || refused.is_some() {
+        decision = decide(&seen.with(&answer, refused), now);
     }
     report::status(&seen.object, &decision, context).await?;
+    report::marks(&seen.object, &decision, context).await?;
     act::delete(&seen.object, &decision, context).await?;
     report::events(&seen.object, &decision, context).await;
     context.metrics.pass("applied");
@@ -91,6 +94,8 @@ fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
     decision.create.is_empty()
         && decision.probe.is_none()
         && decision.delete.is_empty()
+        && decision.snapshots.is_empty()
+        && decision.marks.is_empty()
         && !report::differs(object, decision)
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use dbbackup_api::DatabaseBackup;
-use dbbackup_core::decide::{Decision, Event};
+use dbbackup_api::{DatabaseBackup, DatabaseSnapshot};
+use dbbackup_core::decide::{Decision, Event, Mark};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -36,7 +36,24 @@ pub(crate) async fn status(
         return Ok(());
     }
     let backups = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    apply_status(&backups, object, &decision.status).await
+    apply_status(&backups, object, &decision.status, &()).await
+}
+
+/// Writes what is known of snapshots by now. One that is gone or was written meanwhile is looked at again.
+///
+/// # Errors
+/// A request that failed.
+pub(crate) async fn marks(
+    object: &DatabaseBackup,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), Error> {
+    let snapshots: Api<DatabaseSnapshot> =
+        Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    for Mark { snapshot, status } in &decision.marks {
+        apply_status(&snapshots, snapshot, status, &()).await?;
+    }
+    Ok(())
 }
 
 /// The one write of a status. The patch carries the UID: an object that was deleted and made again meanwhile does not
@@ -45,13 +62,18 @@ pub(crate) async fn status(
 ///
 /// # Errors
 /// The request failed.
-pub(crate) async fn apply_status<K>(api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), Error>
+pub(crate) async fn apply_status<K>(
+    api: &Api<K>,
+    object: &K,
+    status: &impl Serialize,
+    kind: &K::DynamicType,
+) -> Result<(), Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
     let patch = json!({
-        "apiVersion": DatabaseBackup::api_version(&()),
-        "kind": DatabaseBackup::kind(&()),
+        "apiVersion": K::api_version(kind),
+        "kind": K::kind(kind),
         "metadata": {
             "name": object.name_any(), "uid": object.uid(), "resourceVersion": object.resource_version(),
         },

@@ -28,7 +28,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
-    context::{CacheWriters, Context},
+    context::{CacheWriters, Context, WatchedSnapshot},
     http::Readiness,
     metrics::Metrics,
     plugins::{self, Plugins},
@@ -58,10 +58,12 @@ pub(crate) async fn run(
     let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
     let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
     let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
+    let snapshots = cache(api::<WatchedSnapshot>(&context.client, namespace), caches.snapshots, |_| ());
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
         .watches_stream(pods, |pod| owner(&pod))
+        .watches_stream(snapshots, |snapshot| owner(&snapshot))
         .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
     let plugins = plugins::follow(plugins, controller.store(), affected);
@@ -161,8 +163,14 @@ async fn announce(context: Arc<Context>, ready: Readiness, elected: bool) {
     while !context.planner.generation().ready {
         tokio::time::sleep(LOADING).await;
     }
-    let seen = async { tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready()) };
-    if elected || matches!(seen.await, (Ok(()), Ok(()))) {
+    let seen = async {
+        tokio::join!(
+            context.jobs.wait_until_ready(),
+            context.pods.wait_until_ready(),
+            context.snapshots.wait_until_ready()
+        )
+    };
+    if elected || matches!(seen.await, (Ok(()), Ok(()), Ok(()))) {
         ready.set();
         info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
     }

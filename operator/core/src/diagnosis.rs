@@ -136,6 +136,7 @@ mod tests {
             state: JobState::Active,
             deleting: false,
             pods: vec![pod],
+            order: None,
         }
     }
 

@@ -4,15 +4,15 @@
 
 mod probe;
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{
-    DatabaseBackup, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION, TOKEN_ANNOTATION,
-    status::PluginIdentity,
+    DatabaseBackup, DatabaseSnapshot, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION,
+    TOKEN_ANNOTATION, status::PluginIdentity,
 };
 use dbbackup_protocol::{
     optional::Diagnosis,
-    pod::MOVER,
+    pod::{ENV_WORK_ORDER, MOVER},
     report::{ReportError, RunReport},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -42,9 +42,13 @@ pub struct Observed<'a> {
     pub min_interval: SignedDuration,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
+    /// All `DatabaseSnapshot`s of its namespace that carry its name label, of its runs or not.
+    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
+    /// A snapshot that the API server refused a moment ago; `job` is its name, too.
+    pub refused_snapshot: Option<RefusedCreate>,
 }
 
-/// Why a Job could not be created.
+/// Why a Job, or a snapshot, could not be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedCreate {
     /// The Job's name.
@@ -84,6 +88,8 @@ pub struct ObservedJob {
     pub deleting: bool,
     /// Its pods, oldest first.
     pub pods: Vec<PodFate>,
+    /// The work order as its mover reads it. None from a cache, which keeps no specs.
+    pub order: Option<String>,
 }
 
 /// Where a Job stands. Only the *final* conditions count: the early pair (`SuccessCriteriaMet`, `FailureTarget`)
@@ -163,6 +169,7 @@ impl ObservedJob {
             state: JobState::read(job),
             deleting: metadata.deletion_timestamp.is_some(),
             pods: fates,
+            order: order(job),
             uid,
         }
     }
@@ -171,6 +178,13 @@ impl ObservedJob {
     pub fn is_active(&self) -> bool {
         self.state == JobState::Active
     }
+}
+
+/// The value of the mover's variable, after Kubernetes' own expansion.
+fn order(job: &Job) -> Option<String> {
+    let mover = job.spec.as_ref()?.template.spec.as_ref()?.containers.iter().find(|one| one.name == MOVER)?;
+    let variable = mover.env.as_ref()?.iter().find(|variable| variable.name == ENV_WORK_ORDER)?;
+    Some(variable.value.as_ref()?.replace("$$", "$"))
 }
 
 type Meta = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
