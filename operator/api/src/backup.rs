@@ -143,6 +143,10 @@ pub struct DatabaseBackupSpec {
     #[serde(default)]
     pub compression: Compression,
 
+    /// Whose keys open the backups. Unset: they are stored as they are, and the store may encrypt them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+
     /// What your cluster needs of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
@@ -282,6 +286,23 @@ impl Default for Compression {
     fn default() -> Self {
         Self { algorithm: CompressionAlgorithm::default(), level: default_level() }
     }
+}
+
+/// Whose keys open the backups: the format of age (age-encryption.org/v1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Public keys, of which each one's private key opens the backups: `age1…` (as `age-keygen` prints it), `ssh-ed25519 …`
+    /// or `ssh-rsa …` (a line of a `.pub` file), or `age1tag1…` and `age1tagpq1…` (hardware keys, the second one hybrid
+    /// post-quantum). Private keys have no place in the cluster: it writes backups that it cannot read.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 2100)))]
+    #[x_kube(validation = Rule::new(
+        "self.all(key, key.matches('^(age1[0-9a-z]+|ssh-(ed25519|rsa) [A-Za-z0-9+/]+=*( [ -~]*)?)$'))"
+    ).message(
+        "spec.encryption.recipients are public keys: age1…, ssh-ed25519 … or ssh-rsa …, each without a space or line \
+         break at its ends; a private key (AGE-SECRET-KEY-1…) must never be here"
+    ))]
+    pub recipients: Vec<String>,
 }
 
 /// Algorithms of [`Compression`].

@@ -66,6 +66,8 @@ pub enum Reason {
     Terminated,
     /// A defect of the agent.
     Internal,
+    /// A public key of `spec.encryption` is none, or the keys cannot be used together.
+    RecipientInvalid,
 }
 
 impl Reason {
@@ -80,7 +82,8 @@ impl Reason {
             | Self::StorageDenied
             | Self::StorageNotFound
             | Self::ManifestConflict
-            | Self::DeadlineExceeded => false,
+            | Self::DeadlineExceeded
+            | Self::RecipientInvalid => false,
             Self::SecretMissing
             | Self::ClientNotStarted
             | Self::ClientLost

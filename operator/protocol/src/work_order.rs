@@ -121,6 +121,13 @@ pub enum Compression {
     },
 }
 
+/// Encryption of the stored bytes, in the format of age (age-encryption.org/v1): compressed first, then encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// Public keys, each of which has a private key that opens every part; never empty.
+    pub recipients: Vec<String>,
+}
+
 /// Limits of one attempt, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -155,6 +162,9 @@ pub struct WorkOrder {
     pub compression: Compression,
     /// How long.
     pub limits: Limits,
+    /// For whom; none: as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// Why a work order is none.
@@ -164,7 +174,9 @@ pub enum WorkOrderError {
     #[error("the work order is not valid: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Longer than Kubernetes objects should carry.
-    #[error("the work order has {0} bytes, more than the {MAX_BYTES} that fit: shorten spec.settings")]
+    #[error(
+        "the work order has {0} bytes, more than the {MAX_BYTES} that fit: shorten spec.settings or spec.encryption"
+    )]
     TooLong(usize),
     /// From another operator version.
     #[error(

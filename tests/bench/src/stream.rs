@@ -136,5 +136,6 @@ fn order(dump: &Path) -> anyhow::Result<WorkOrder> {
         storage: Storage::Pvc { claim: "bench".into(), path: String::new() },
         compression: Compression::Zstd { level: LEVEL },
         limits: Limits { deadline_seconds: 600, connect_seconds: 30, grace_seconds: 5 },
+        encryption: None,
     })
 }

@@ -32,6 +32,22 @@ impl Download {
         self.manifest.parts.iter().filter_map(|part| part.item.as_deref()).collect()
     }
 
+    /// The bytes of a part's object.
+    ///
+    /// # Errors
+    /// Where it was not downloaded.
+    pub fn stored(&self, part: &StoredPart) -> Result<Vec<u8>> {
+        fs::read(self.folder.path().join(&part.object)).with_context(|| format!("no {}", part.object))
+    }
+
+    /// Puts a private key to where the commands look for it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn with_key(&self, key: &str) -> Result<()> {
+        fs::write(self.folder.path().join("key.txt"), key).context("no place for the key")
+    }
+
     /// Restores all parts into a server.
     ///
     /// # Errors

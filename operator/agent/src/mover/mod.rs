@@ -40,7 +40,11 @@ use self::{
     progress::Progress,
     store::{Patience, Store},
 };
-use crate::{failure::Failure, paths::PodPaths};
+use crate::{
+    encryption::{cipher, encryptor},
+    failure::Failure,
+    paths::PodPaths,
+};
 
 /// Cleaning up must fit into the pod's 60 s after SIGTERM, and after the agent's own deadline into the 30 s that the
 /// operator leaves at least until the Job's.
@@ -98,6 +102,8 @@ impl Mover<'_> {
         stop: impl Future<Output = ()>,
     ) -> Result<Success, Failure> {
         let door = Door::open(self.paths)?;
+        // A dump for nobody, or for a mistyped key, is not begun.
+        encryptor(self.order.encryption.as_ref())?;
         let run_prefix = folder(&layout::run_prefix(&self.order.storage, &self.order.run))?;
         let look = Store::open(&self.order.storage, self.paths, Patience::Look)?;
         let store = Store::open(&self.order.storage, self.paths, Patience::Dump)?;
@@ -187,7 +193,12 @@ impl Mover<'_> {
             started_at,
             finished_at: (self.now)(),
             parts,
-            restore_by_hand: by_hand::steps(&order.storage, &layout::run_prefix(&order.storage, &order.run)),
+            restore_by_hand: by_hand::steps(
+                &order.storage,
+                &layout::run_prefix(&order.storage, &order.run),
+                cipher(order.encryption.as_ref()),
+            ),
+            encryption: order.encryption.clone(),
         }
     }
 }

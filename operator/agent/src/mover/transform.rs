@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use age::{Encryptor, stream::StreamWriter};
 use dbbackup_protocol::work_order::Compression;
 use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, sync::mpsc};
@@ -33,33 +34,33 @@ pub(crate) struct Digests {
 /// Reads `plain` to its end.
 ///
 /// # Errors
-/// The receiver of the chunks has gone, or zstd fails: a defect.
+/// The receiver of the chunks has gone, or zstd or age fails: a defect.
 pub(crate) fn transform(
     mut plain: mpsc::Receiver<Vec<u8>>,
     chunker: Chunker,
-    compression: Compression,
+    (compression, encryptor): (Compression, Option<Encryptor>),
     mut watch: Watch,
 ) -> io::Result<Digests> {
     let mut hash = Sha256::new();
-    let mut encoder = Encoder::new(chunker, compression)?;
+    let mut encoder = Encoder::new(Seal::new(chunker, encryptor)?, compression)?;
     while let Some(piece) = plain.blocking_recv() {
         watch.push(&piece);
         hash.update(&piece);
         encoder.write_all(&piece)?;
     }
-    let chunker = encoder.finish()?;
+    let chunker = encoder.finish()?.finish()?;
     let (stored_bytes, stored_sha256) = chunker.finish()?;
     Ok(Digests { observed: watch.observed(), sha256: hex(&hash.finalize()), stored_bytes, stored_sha256 })
 }
 
-/// How the stored bytes are made.
+/// How small the stored bytes are.
 enum Encoder {
-    Plain(Chunker),
-    Zstd(Box<zstd::stream::write::Encoder<'static, Chunker>>),
+    Plain(Seal),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Seal>>),
 }
 
 impl Encoder {
-    fn new(into: Chunker, compression: Compression) -> io::Result<Self> {
+    fn new(into: Seal, compression: Compression) -> io::Result<Self> {
         match compression {
             Compression::None => Ok(Self::Plain(into)),
             Compression::Zstd { level } => {
@@ -78,10 +79,49 @@ impl Encoder {
         }
     }
 
-    fn finish(self) -> io::Result<Chunker> {
+    fn finish(self) -> io::Result<Seal> {
         match self {
             Self::Plain(into) => Ok(into),
             Self::Zstd(into) => into.finish(),
+        }
+    }
+}
+
+/// Who can read the stored bytes.
+enum Seal {
+    Open(Chunker),
+    Age(Box<StreamWriter<Chunker>>),
+}
+
+impl Seal {
+    fn new(into: Chunker, encryptor: Option<Encryptor>) -> io::Result<Self> {
+        Ok(match encryptor {
+            None => Self::Open(into),
+            Some(encryptor) => Self::Age(Box::new(encryptor.wrap_output(into)?)),
+        })
+    }
+
+    fn finish(self) -> io::Result<Chunker> {
+        match self {
+            Self::Open(into) => Ok(into),
+            // Writes the last piece, by which a reader knows that nothing was cut off.
+            Self::Age(into) => into.finish(),
+        }
+    }
+}
+
+impl Write for Seal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Open(into) => into.write(bytes),
+            Self::Age(into) => into.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Open(into) => into.flush(),
+            Self::Age(into) => into.flush(),
         }
     }
 }
@@ -183,7 +223,8 @@ mod tests {
                 minimum_bytes: 1,
             };
             let watch = Watch::new(&completion);
-            let transforming = std::thread::spawn(move || transform(from, chunker, compression, watch));
+            let transforming =
+                std::thread::spawn(move || transform(from, chunker, (compression, None), watch));
             let mut stored = Vec::new();
             while let Some(Chunk { bytes, .. }) = chunks.blocking_recv() {
                 assert!(bytes.len() as u64 <= MIN_CHUNK);

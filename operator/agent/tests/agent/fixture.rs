@@ -130,6 +130,7 @@ impl Pod {
             storage: Storage::Pvc { claim: "backups".into(), path: "prod".into() },
             compression: Compression::Zstd { level: 3 },
             limits: Limits { deadline_seconds: 60, connect_seconds: 20, grace_seconds: 1 },
+            encryption: None,
         };
         Self { root, order, uid: "12345678-aaaa-bbbb".into() }
     }

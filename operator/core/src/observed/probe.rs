@@ -111,7 +111,8 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::ManifestConflict
         | Reason::DeadlineExceeded
         | Reason::Terminated
-        | Reason::Internal => false,
+        | Reason::Internal
+        | Reason::RecipientInvalid => false,
     };
     match trouble {
         Some(Trouble { reason, message }) => ProbeState::Failed { reason: reason.into(), message, blocking },

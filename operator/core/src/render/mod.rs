@@ -7,6 +7,7 @@
 //! - Secrets are mounted by named keys, read-only, and are in no environment variable;
 //! - the pod passes the Restricted Pod Security Standard.
 
+mod encryption;
 mod pod;
 mod probe;
 mod storage;
@@ -24,7 +25,9 @@ use dbbackup_api::{
 use dbbackup_protocol::{
     contract::Issue,
     pod::{EXIT_PERMANENT, MOVER},
-    work_order::{self, Compression, Limits, PluginRef, Run, Storage, Trigger, WorkOrder, WorkOrderError},
+    work_order::{
+        self, Compression, Encryption, Limits, PluginRef, Run, Storage, Trigger, WorkOrder, WorkOrderError,
+    },
 };
 use k8s_openapi::{
     api::{
@@ -136,7 +139,8 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
     let owner = Owner::of(object)?;
     let storage = destination(&object.spec.storage_destination).map_err(RenderError::Refused)?;
     let tls = volumes::database_tls(&object.spec).map_err(RenderError::Refused)?;
-    let order = work_order(&owner, input, storage).to_env_value()?;
+    let encryption = encryption::encryption(&object.spec).map_err(RenderError::Refused)?;
+    let order = work_order(&owner, input, storage, encryption).to_env_value()?;
     let parts = pod::Parts {
         spec: &object.spec,
         config,
@@ -276,7 +280,12 @@ fn compression(spec: &DatabaseBackupSpec) -> Compression {
     }
 }
 
-fn work_order(owner: &Owner<'_>, input: &RenderInput<'_>, storage: Storage) -> WorkOrder {
+fn work_order(
+    owner: &Owner<'_>,
+    input: &RenderInput<'_>,
+    storage: Storage,
+    encryption: Option<Encryption>,
+) -> WorkOrder {
     let RenderInput { object, job, planned, config: _ } = *input;
     let id = match &job.token {
         Some(token) => names::manual_run_id(owner.uid, token, job.slot),
@@ -301,5 +310,6 @@ fn work_order(owner: &Owner<'_>, input: &RenderInput<'_>, storage: Storage) -> W
         storage,
         compression: compression(&object.spec),
         limits: limits(&object.spec),
+        encryption,
     }
 }

@@ -6,6 +6,7 @@ mod admission;
 mod catalogue;
 mod controller;
 mod databases;
+mod encryption;
 mod generic;
 mod images;
 mod interrupted;

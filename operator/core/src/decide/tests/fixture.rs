@@ -248,6 +248,7 @@ pub(super) fn order(job: &str, slot: Timestamp) -> String {
         storage: Storage::Pvc { claim: "backups".into(), path: String::new() },
         compression: Compression::None,
         limits: Limits { deadline_seconds: 1, connect_seconds: 1, grace_seconds: 1 },
+        encryption: None,
     };
     serde_json::to_string(&order).unwrap()
 }
