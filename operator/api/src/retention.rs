@@ -1,5 +1,7 @@
 //! `spec.retention`, `spec.objectives`, and what status says of them.
 
+#![allow(clippy::struct_field_names, reason = "the words that every tool has for it")]
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,6 @@ pub const MAX_LISTED: usize = 50;
      has(self.keepYearly) || has(self.keepWithin)"
 ).message("spec.retention needs at least one rule; without spec.retention everything is kept"))]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the words that every tool has for it")]
 pub struct Retention {
     /// So many of the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

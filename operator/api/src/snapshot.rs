@@ -24,6 +24,7 @@ use crate::{status::PluginIdentity, storage::StorageDestination};
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.backup.databaseType"),
     printcolumn(name = "Finished", type_ = "date", json_path = ".spec.contents.finishedAt"),
     printcolumn(name = "Size", type_ = "string", json_path = ".status.size"),
+    printcolumn(name = "Encrypted", type_ = "boolean", json_path = ".spec.contents.encrypted"),
     printcolumn(
         name = "Plausible",
         type_ = "string",
@@ -123,6 +124,13 @@ pub struct SnapshotContents {
     pub bytes_stored: i64,
     /// Objects in storage besides the manifest.
     pub parts: i64,
+    /// Whether it takes a private key to read it.
+    #[serde(default)]
+    pub encrypted: bool,
+    /// Public keys, of which each one's private key opens it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 2100)))]
+    pub recipients: Vec<String>,
 }
 
 /// What is known of a backup by now. Written by the operator only.

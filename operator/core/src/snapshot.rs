@@ -30,7 +30,7 @@ pub fn of_run(
     uid: &str,
     server_version: Option<String>,
 ) -> Result<DatabaseSnapshot, String> {
-    let WorkOrder { run, database_type, plugin, client_image, storage, .. } = order;
+    let WorkOrder { run, database_type, plugin, client_image, storage, encryption, .. } = order;
     if run.uid != uid || Some(&run.job) != record.job.as_ref() {
         return Err(format!("its work order is of Job {} of an object with UID {}", run.job, run.uid));
     }
@@ -77,6 +77,8 @@ pub fn of_run(
                 bytes_read: record.bytes_read.unwrap_or_default(),
                 bytes_stored: record.bytes_stored.unwrap_or_default(),
                 parts: record.parts.unwrap_or_default(),
+                encrypted: encryption.is_some(),
+                recipients: encryption.as_ref().map(|age| age.recipients.clone()).unwrap_or_default(),
             },
             deletion_policy: DeletionPolicy::Retain,
         },
@@ -270,6 +272,7 @@ pub fn size(bytes: i64) -> String {
 #[cfg(test)]
 mod tests {
     use dbbackup_api::status::RunResult;
+    use dbbackup_protocol::work_order::Encryption;
     use serde_json::{Value, json};
 
     use super::*;
@@ -331,7 +334,11 @@ mod tests {
             assert_eq!(render::destination(&location.storage).unwrap(), order.storage);
             assert_eq!(made.metadata.name.as_deref(), Some("orders-1-m2"));
             assert_eq!(made.metadata.owner_references, None);
-            assert!(made.spec.backup.manual);
+            assert!(made.spec.backup.manual && !made.spec.contents.encrypted);
+            let encryption = Some(Encryption { recipients: vec!["age1x".into()] });
+            let sealed = WorkOrder { encryption, ..order };
+            let contents = of_run(&sealed, &record(&folder), "u", None).unwrap().spec.contents;
+            assert_eq!((contents.encrypted, &*contents.recipients), (true, &["age1x".to_owned()][..]));
         }
     }
 

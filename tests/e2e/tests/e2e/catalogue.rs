@@ -4,6 +4,9 @@ use anyhow::{Result, ensure};
 use dbbackup_e2e::{Spec, World, run, sha256, until};
 use serde_json::{Value, json};
 
+/// A public key of age, whose private key nobody has.
+const RECIPIENT: &str = "age1jk2xcsutwv89d63cp0xqgk2hqsdmkrj2fg439qjwde6u0hg6qd4s6ux672";
+
 /// Names of the namespace's snapshots.
 fn snapshots(world: &World) -> Result<Vec<String>> {
     let names = world.kubectl(["get", "dbs", "--output", "name"]).text()?;
@@ -15,7 +18,9 @@ fn snapshots(world: &World) -> Result<Vec<String>> {
 fn a_backup_has_a_snapshot_that_outlives_its_schedule() -> Result<()> {
     run("snapshot", |world| {
         let store = world.s3()?;
-        let spec = Spec::generic(&store, &["echo", "dump"]).set("successfulJobsHistoryLimit", json!(0));
+        let spec = Spec::generic(&store, &["echo", "dump"])
+            .set("successfulJobsHistoryLimit", json!(0))
+            .set("encryption.recipients", json!([RECIPIENT]));
         let backup = world.backup("any", spec)?;
         let asked = backup.run_now()?;
         let ended = asked.ended()?;
@@ -36,7 +41,8 @@ fn a_backup_has_a_snapshot_that_outlives_its_schedule() -> Result<()> {
         ensure!(snapshot["metadata"].get("ownerReferences").is_none(), "{:#}", snapshot["metadata"]);
         let row = world.kubectl(["get", "dbs", &asked.job, "--no-headers"]).text()?;
         let url = format!("s3://{}/{folder}", location["storage"]["bucket"].as_str().unwrap_or_default());
-        for word in ["any", "generic", "Unknown", &url] {
+        ensure!(contents["recipients"] == json!([RECIPIENT]), "{contents:#}");
+        for word in ["any", "generic", "true", "Unknown", &url] {
             ensure!(row.split_whitespace().any(|cell| cell == word), "{word:?} is not in: {row}");
         }
 

@@ -249,6 +249,7 @@ pub(super) fn order(job: &str, slot: Timestamp) -> String {
         compression: Compression::None,
         encryption: None,
         limits: Limits { deadline_seconds: 1, connect_seconds: 1, grace_seconds: 1 },
+        encryption: None,
     };
     serde_json::to_string(&order).unwrap()
 }
