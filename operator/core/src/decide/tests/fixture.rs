@@ -247,7 +247,6 @@ pub(super) fn order(job: &str, slot: Timestamp) -> String {
         bindings: vec![],
         storage: Storage::Pvc { claim: "backups".into(), path: String::new() },
         compression: Compression::None,
-        encryption: None,
         limits: Limits { deadline_seconds: 1, connect_seconds: 1, grace_seconds: 1 },
         encryption: None,
     };
