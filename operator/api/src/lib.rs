@@ -39,6 +39,12 @@ pub const TOKEN_ANNOTATION: &str = "databasebackup.db.example.io/run-now-token";
 pub const PLUGIN_ANNOTATION: &str = "databasebackup.db.example.io/plugin";
 /// Annotation of a Job: digest of the plugin's bytes.
 pub const PLUGIN_DIGEST_ANNOTATION: &str = "databasebackup.db.example.io/plugin-digest";
+/// Annotation of a Job: the destination that it writes to, for caps on how many do.
+pub const DESTINATION_ANNOTATION: &str = "databasebackup.db.example.io/destination";
+/// Annotation of a Job: the database server that it reads, for caps on how many do.
+pub const SERVER_ANNOTATION: &str = "databasebackup.db.example.io/server";
+/// Annotation of a Job: its claim, where that takes one Job at a time.
+pub const CLAIM_ANNOTATION: &str = "databasebackup.db.example.io/claim";
 /// Annotation with which a user asks for a run: any token that was not used before.
 pub const RUN_NOW_ANNOTATION: &str = "db.example.io/run-now";
 /// Annotation with which a user says, by the value `true`, that the size of a `DatabaseSnapshot` is right although it is much

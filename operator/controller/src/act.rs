@@ -57,7 +57,10 @@ async fn create_run(
     planned: &Planned,
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
-    let job = context.planner.render(object, new, planned);
+    let mut job = context.planner.render(object, new, planned);
+    if let Ok(job) = &mut job {
+        job.annotations_mut().extend(context.gate.uses(object).annotations());
+    }
     let created = create_one(object, &new.name, job, context).await?;
     if created.is_ok() {
         info!(job = new.name, slot = %new.slot, plugin = planned.plugin.id, digest = planned.plugin.digest, "Job created");

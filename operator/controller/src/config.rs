@@ -1,8 +1,9 @@
 //! What an administrator can set: flags, each with an environment variable. Read once, in `main`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use clap::Parser;
+use dbbackup_core::admit::Caps;
 use dbbackup_plugin_host::{AllowMode, Pin};
 use jiff::SignedDuration;
 use k8s_controller::LeaderElection;
@@ -99,6 +100,22 @@ pub(crate) struct Config {
     #[arg(long, env = "MIN_INTERVAL", default_value = "1m")]
     pub min_interval: SignedDuration,
 
+    /// How many runs may run at a time in the whole operator; unset: any number. Who waits sees why, and at which place.
+    #[arg(long, env = "MAX_RUNS")]
+    pub max_runs: Option<NonZeroUsize>,
+
+    /// How many runs may run at a time in one namespace; unset: any number.
+    #[arg(long, env = "MAX_RUNS_PER_NAMESPACE")]
+    pub max_runs_per_namespace: Option<NonZeroUsize>,
+
+    /// How many runs may write at a time to one bucket or claim; unset: any number. A claim that is not ReadWriteMany takes one.
+    #[arg(long, env = "MAX_RUNS_PER_DESTINATION")]
+    pub max_runs_per_destination: Option<NonZeroUsize>,
+
+    /// How many runs may read at a time from one database server; unset: any number.
+    #[arg(long, env = "MAX_RUNS_PER_SERVER")]
+    pub max_runs_per_server: Option<NonZeroUsize>,
+
     /// Let one of several replicas work at a time, by a Lease. Each needs `POD_NAME` and `POD_NAMESPACE`.
     #[arg(long, env = "LEADER_ELECT", requires_all = ["pod_name", "pod_namespace"])]
     pub leader_elect: bool,
@@ -125,6 +142,17 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// How many runs may run at a time.
+    pub(crate) fn caps(&self) -> Caps {
+        let cap = |cap: Option<NonZeroUsize>| cap.map(NonZeroUsize::get);
+        Caps {
+            all: cap(self.max_runs),
+            namespace: cap(self.max_runs_per_namespace),
+            destination: cap(self.max_runs_per_destination),
+            server: cap(self.max_runs_per_server),
+        }
+    }
+
     /// Who may work, where several replicas could.
     pub(crate) fn election(&self, client: &kube::Client) -> Option<LeaderElection> {
         let (Some(name), Some(namespace)) = (&self.pod_name, &self.pod_namespace) else { return None };

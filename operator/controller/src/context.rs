@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use dbbackup_api::DatabaseSnapshot;
+use dbbackup_core::admit::Caps;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -16,7 +17,7 @@ use kube::{
     runtime::reflector::{self, Store, store::Writer},
 };
 
-use crate::{metrics::Metrics, planner::Planner};
+use crate::{gate::Gate, metrics::Metrics, planner::Planner};
 
 /// First wait after a failed pass; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// Shortest time between two slots of a schedule.
     pub(crate) min_interval: SignedDuration,
+    /// What every run passes.
+    pub(crate) gate: Gate,
     /// Cache of the Jobs that carry our label, without their specs.
     pub(crate) jobs: Store<Job>,
     /// Cache of the pods that carry our label, without their specs.
@@ -59,6 +62,7 @@ impl Context {
         planner: Arc<Planner>,
         metrics: Arc<Metrics>,
         min_interval: SignedDuration,
+        caps: Caps,
     ) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
         let client = Client::try_default()
             .await
@@ -67,7 +71,8 @@ impl Context {
         let (pods, pod_writer) = reflector::store();
         let (snapshots, snapshot_writer) = reflector::store();
         let failures = Mutex::default();
-        let context = Self { client, planner, metrics, min_interval, jobs, pods, snapshots, failures };
+        let gate = Gate::new(caps, jobs.clone());
+        let context = Self { client, planner, metrics, min_interval, gate, jobs, pods, snapshots, failures };
         let writers = CacheWriters { jobs: job_writer, pods: pod_writer, snapshots: snapshot_writer };
         Ok((Arc::new(context), writers))
     }

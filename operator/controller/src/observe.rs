@@ -6,7 +6,7 @@
 use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{DatabaseBackup, DatabaseSnapshot, NAME_LABEL};
-use dbbackup_core::observed::{Observed, ObservedJob, ObservedProbe, RefusedCreate};
+use dbbackup_core::observed::{Held, Observed, ObservedJob, ObservedProbe, RefusedCreate};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub probes: Vec<ObservedProbe>,
     /// The administrator's minimum.
     pub min_interval: SignedDuration,
+    /// Those of its runs that wait at the gate.
+    pub held: Vec<Held>,
     /// The snapshots of its backups.
     pub snapshots: Vec<Arc<DatabaseSnapshot>>,
     /// A snapshot that the API server refused in this pass.
@@ -50,6 +52,7 @@ impl Seen {
             plugin_news: news.clone(),
             min_interval: self.min_interval,
             refused_create,
+            held: self.held.clone(),
             snapshots: self.snapshots.clone(),
             refused_snapshot: self.refused_snapshot.clone(),
         }
@@ -69,6 +72,7 @@ impl Seen {
             jobs: jobs.into_iter().map(|job| ObservedJob::read(job, pods)).collect(),
             probes: probes.into_iter().map(|job| ObservedProbe::read(job, pods)).collect(),
             min_interval: context.min_interval,
+            held: vec![],
             snapshots: readable(snapshots),
             refused_snapshot: None,
         }

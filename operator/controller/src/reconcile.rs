@@ -62,9 +62,14 @@ async fn refuse(
 }
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
-    let seen = understand(observe::cached(object, context), &context.planner).await;
+    let mut seen = understand(observe::cached(object, context), &context.planner).await;
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
-    let decision = decide(&seen.with(&answer, None), Context::now());
+    let now = Context::now();
+    let mut decision = decide(&seen.with(&answer, None), now);
+    seen.held = context.gate.ask(object, &decision.create, now, false);
+    if !seen.held.is_empty() {
+        decision = decide(&seen.with(&answer, None), now);
+    }
     if is_rest(object, &decision) {
         context.metrics.pass("rest");
         return Ok(wake(&decision));
@@ -77,8 +82,17 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     };
     let now = Context::now();
     let mut decision = decide(&seen.with(&answer, None), now);
+    context.gate.learn(&seen.object, &context.client).await?;
+    seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
+    if !seen.held.is_empty() {
+        decision = decide(&seen.with(&answer, None), now);
+    }
     let catalogued = catalogue::create(&mut seen, &decision, context).await?;
-    let refused = act::create(&seen.object, &decision, &answer.planning, context).await?.err();
+    let created = act::create(&seen.object, &decision, &answer.planning, context).await;
+    if !matches!(created, Ok(Ok(()))) {
+        context.gate.give_back(&seen.object, &decision.create, now);
+    }
+    let refused = created?.err();
     if catalogued || refused.is_some() {
         decision = decide(&seen.with(&answer, refused), now);
     }

@@ -55,7 +55,11 @@ pub(crate) async fn run(
     let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
-    let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
+    let jobs =
+        cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None).inspect_ok({
+            let context = Arc::clone(&context);
+            move |_| context.gate.look(Context::now())
+        });
     let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
     let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
     let snapshots = cache(api::<WatchedSnapshot>(&context.client, namespace), caches.snapshots, |_| ());
@@ -66,6 +70,7 @@ pub(crate) async fn run(
         .watches_stream(snapshots, |snapshot| owner(&snapshot))
         .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
+    context.gate.follow(controller.store(), affected.clone());
     let plugins = plugins::follow(plugins, controller.store(), affected);
     tokio::spawn(announce(Arc::clone(&context), ready, election.is_some()));
     let passes = controller.reconcile_on(changed_hands).run(reconcile, after_error, context).for_each(

@@ -1,5 +1,6 @@
 //! Policy without I/O: pure, total functions of what was observed. No clock, no randomness, no environment.
 
+pub mod admit;
 pub mod decide;
 pub mod diagnosis;
 pub mod imagepolicy;

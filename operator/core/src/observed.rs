@@ -42,10 +42,21 @@ pub struct Observed<'a> {
     pub min_interval: SignedDuration,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
+    /// Runs that wait for others, of this or other objects.
+    pub held: Vec<Held>,
     /// All `DatabaseSnapshot`s of its namespace that carry its name label, of its runs or not.
     pub snapshots: Vec<Arc<DatabaseSnapshot>>,
     /// A snapshot that the API server refused a moment ago; `job` is its name, too.
     pub refused_snapshot: Option<RefusedCreate>,
+}
+
+/// A run that waits at the gate, see [`crate::admit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Name of the Job that it would have.
+    pub job: String,
+    /// What for, and at which place.
+    pub why: String,
 }
 
 /// Why a Job, or a snapshot, could not be created.
@@ -166,7 +177,7 @@ impl ObservedJob {
             plugin: plugin(annotation(PLUGIN_ANNOTATION), annotation(PLUGIN_DIGEST_ANNOTATION)),
             created_at: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             started_at: job.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
-            state: JobState::read(job),
+            state: JobState::of(job),
             deleting: metadata.deletion_timestamp.is_some(),
             pods: fates,
             order: order(job),
@@ -201,7 +212,8 @@ fn plugin(id_and_version: Option<String>, digest: Option<String>) -> Option<Plug
 }
 
 impl JobState {
-    fn read(job: &Job) -> Self {
+    /// Where a Job stands.
+    pub fn of(job: &Job) -> Self {
         let status = job.status.as_ref();
         let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let holds = |type_: &str| {

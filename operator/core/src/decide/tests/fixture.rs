@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     decide::{Decision, decide},
     names,
-    observed::{JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
+    observed::{Held, JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
     planning::{Planned, PlannedProbe, Planning, PluginNews, Probing, Refused},
 };
 
@@ -39,6 +39,7 @@ pub(super) struct World {
     pub plugin_news: PluginNews,
     pub min_interval: SignedDuration,
     pub refused: Option<RefusedCreate>,
+    pub held: Vec<Held>,
     pub snapshots: Vec<Arc<DatabaseSnapshot>>,
     pub refused_snapshot: Option<RefusedCreate>,
 }
@@ -77,6 +78,7 @@ impl World {
             plugin_news: PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused: None,
+            held: vec![],
             snapshots: vec![],
             refused_snapshot: None,
         }
@@ -134,6 +136,7 @@ impl World {
             plugin_news: self.plugin_news.clone(),
             min_interval: self.min_interval,
             refused_create: self.refused.clone(),
+            held: self.held.clone(),
             snapshots: self.snapshots.clone(),
             refused_snapshot: self.refused_snapshot.clone(),
         };

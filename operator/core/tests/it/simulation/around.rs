@@ -63,6 +63,7 @@ impl Seen {
             plugin_news: PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused_create,
+            held: vec![],
             snapshots: self.snapshots.clone(),
             refused_snapshot: None,
         };
