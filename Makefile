@@ -5,6 +5,8 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CARGO   := cargo
 BINARIES := --release --locked --target $(MUSL) -p dbbackup-controller -p dbbackup-agent
 PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugin
+# Each has a file in deploy/crds.
+KINDS   := databasebackups databaserestores
 SHELL   := bash
 
 .DEFAULT_GOAL := help
@@ -77,7 +79,8 @@ bench: plugins ## figures, as ratios to a peer or a floor of the same run
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target
 	$(CARGO) build --quiet --locked --workspace --example crds
-	$(TARGET)/debug/examples/crds > target/crds.yaml && mv target/crds.yaml deploy/crds/databasebackups.yaml
+	for kind in $(KINDS); do \
+	  $(TARGET)/debug/examples/crds $$kind > target/crds.yaml && mv target/crds.yaml deploy/crds/$$kind.yaml || exit; done
 
 check-generated: ## fails if deploy/crds is not what operator/api says
 	@tests/lint generated

@@ -16,6 +16,13 @@ pub const PLUGIN_RESOLVED: &str = "PluginResolved";
 /// asks nothing.
 pub const SERVER_PROBED: &str = "ServerProbed";
 
+/// Of a `DatabaseRestore`: everything that was asked for was done.
+pub const COMPLETE: &str = "Complete";
+/// Of a `DatabaseRestore`: it ended otherwise.
+pub const FAILED: &str = "Failed";
+/// Of a `DatabaseRestore`: something is missing in its target.
+pub const TARGET_INCOMPLETE: &str = "TargetIncomplete";
+
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {

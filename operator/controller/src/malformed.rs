@@ -40,7 +40,7 @@ pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) ->
         return Ok(());
     }
     warn!(error, "malformed object");
-    report::apply_status(&api, &found, &status).await?;
+    report::apply_status(&api, &found, &status, &kind).await?;
     let event = Event { warning: true, reason: "MalformedObject".into(), message, slot: None, job: None };
     report::publish(watched, &event, context).await;
     Ok(())

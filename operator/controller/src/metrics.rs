@@ -22,6 +22,13 @@ pub(crate) struct RunLabels {
     result: &'static str,
 }
 
+/// What became of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RestoreLabels {
+    /// `started`, `succeeded` or `failed`.
+    result: &'static str,
+}
+
 /// What became of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct UpdateLabels {
@@ -39,6 +46,7 @@ pub(crate) struct Metrics {
     plugins_failed: Gauge,
     plugin_conflicts: Gauge,
     plugin_updates: Family<UpdateLabels, Counter>,
+    restores: Family<RestoreLabels, Counter>,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
 }
@@ -60,8 +68,20 @@ impl Metrics {
             plugin_conflicts.clone(),
         );
         registry.register("plugin_updates", "Plugins that came, went or failed", plugin_updates.clone());
+        let restores = Family::default();
+        registry.register("restores", "Restores by result", restores.clone());
         let calls = CallMetrics::register(&mut registry);
-        Self { registry, passes, runs, plugins, plugins_failed, plugin_conflicts, plugin_updates, calls }
+        Self {
+            registry,
+            passes,
+            runs,
+            plugins,
+            plugins_failed,
+            plugin_conflicts,
+            plugin_updates,
+            restores,
+            calls,
+        }
     }
 
     /// Counts a pass.
@@ -83,8 +103,17 @@ impl Metrics {
         }
     }
 
-    /// Counts a run by the reason of the event that tells it; other events are no runs.
+    /// Counts a run or a restore by the reason of the event that tells it; other events are none.
     pub(crate) fn told(&self, reason: &str) {
+        let restore = match reason {
+            "RestoreStarted" => Some("started"),
+            "RestoreSucceeded" => Some("succeeded"),
+            "RestoreFailed" => Some("failed"),
+            _ => None,
+        };
+        if let Some(result) = restore {
+            self.restores.get_or_create(&RestoreLabels { result }).inc();
+        }
         let result = match reason {
             "BackupStarted" => "started",
             "BackupSucceeded" => "succeeded",
@@ -114,8 +143,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.told("BackupFailed");
         metrics.told("InvalidSchedule");
+        metrics.told("RestoreSucceeded");
         let text = metrics.encode().unwrap();
         assert!(text.contains("db_backup_runs_total{result=\"failed\"} 1"), "{text}");
+        assert!(text.contains("db_backup_restores_total{result=\"succeeded\"} 1"), "{text}");
         assert!(!text.contains("InvalidSchedule"));
     }
 }

@@ -97,7 +97,7 @@ fn wake(decision: &Decision) -> Action {
     Action::requeue(until(decision.wake_at, Context::now()))
 }
 
-fn until(at: Timestamp, now: Timestamp) -> Duration {
+pub(crate) fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 

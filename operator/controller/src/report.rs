@@ -36,7 +36,7 @@ pub(crate) async fn status(
         return Ok(());
     }
     let backups = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    apply_status(&backups, object, &decision.status).await
+    apply_status(&backups, object, &decision.status, &()).await
 }
 
 /// The one write of a status. The patch carries the UID: an object that was deleted and made again meanwhile does not
@@ -45,13 +45,18 @@ pub(crate) async fn status(
 ///
 /// # Errors
 /// The request failed.
-pub(crate) async fn apply_status<K>(api: &Api<K>, object: &K, status: &impl Serialize) -> Result<(), Error>
+pub(crate) async fn apply_status<K>(
+    api: &Api<K>,
+    object: &K,
+    status: &impl Serialize,
+    kind: &K::DynamicType,
+) -> Result<(), Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
     let patch = json!({
-        "apiVersion": DatabaseBackup::api_version(&()),
-        "kind": DatabaseBackup::kind(&()),
+        "apiVersion": K::api_version(kind),
+        "kind": K::kind(kind),
         "metadata": {
             "name": object.name_any(), "uid": object.uid(), "resourceVersion": object.resource_version(),
         },

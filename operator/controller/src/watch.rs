@@ -3,7 +3,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use anyhow::anyhow;
-use dbbackup_api::{APP_LABEL, NAME_LABEL};
+use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL};
 use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -11,7 +11,7 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::{Config as ControllerConfig, Error},
-        reflector::{ObjectRef, store::Writer},
+        reflector::{self, ObjectRef, store::Writer},
         watcher,
     },
 };
@@ -25,6 +25,7 @@ use crate::{
     http::Readiness,
     plugins::{self, Plugins},
     reconcile::{LOADING, Watched, after_error, reconcile},
+    restores::{self, Restores},
 };
 
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
@@ -43,8 +44,9 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
-    let jobs = cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None);
-    let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
+    let jobs = cache(api(&context.client, namespace), NAME_LABEL, caches.jobs, without_spec);
+    let pods = cache(api(&context.client, namespace), NAME_LABEL, caches.pods, without_pod_spec);
+    let restores = restores(&context, namespace);
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
@@ -65,7 +67,7 @@ pub(crate) async fn run(
         },
     );
     tokio::select! {
-        () = passes => {
+        ((), ()) = async { tokio::join!(passes, restores) } => {
             info!("stopped");
             Ok(())
         }
@@ -83,13 +85,42 @@ where
     }
 }
 
-/// Watches what carries our label into its cache. `slim` drops what nobody reads.
-fn cache<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K)) -> impl Stream<Item = Result<K, watcher::Error>>
+/// Passes over restores, with caches of their own.
+fn restores(context: &Arc<Context>, namespace: Option<&str>) -> impl Future<Output = ()> + use<> {
+    let ((jobs, job_writer), (pods, pod_writer)) = (reflector::store(), reflector::store());
+    let client = &context.client;
+    restores::run(
+        api(client, namespace),
+        cache(api(client, namespace), RESTORE_LABEL, job_writer, without_spec),
+        cache(api(client, namespace), RESTORE_LABEL, pod_writer, without_pod_spec),
+        Arc::new(Restores { context: Arc::clone(context), jobs, pods }),
+        watcher::Config::default().timeout(WATCH_SECONDS),
+        shutdown_signal(),
+    )
+}
+
+/// Nobody reads it.
+fn without_spec(job: &mut Job) {
+    job.spec = None;
+}
+
+/// Nobody reads it.
+fn without_pod_spec(pod: &mut Pod) {
+    pod.spec = None;
+}
+
+/// Watches what carries our labels, `of` among them, into its cache. `slim` drops what nobody reads.
+fn cache<K>(
+    api: Api<K>,
+    of: &str,
+    writer: Writer<K>,
+    slim: fn(&mut K),
+) -> impl Stream<Item = Result<K, watcher::Error>> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (label, value) = APP_LABEL;
-    let config = watcher::Config::default().labels(&format!("{label}={value}")).timeout(WATCH_SECONDS);
+    let config = watcher::Config::default().labels(&format!("{label}={value},{of}")).timeout(WATCH_SECONDS);
     watcher(api, config)
         .default_backoff()
         .modify(move |object| {

@@ -12,6 +12,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use runs::record as outcome;
+
 use dbbackup_api::{
     DatabaseBackup, DatabaseBackupStatus,
     status::{RunRecord, RunResult},

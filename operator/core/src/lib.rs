@@ -10,5 +10,6 @@ pub mod police;
 pub mod probing;
 pub mod render;
 pub mod request;
+pub mod restoring;
 mod secrets;
 pub mod timetable;

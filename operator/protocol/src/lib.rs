@@ -4,6 +4,7 @@
 //!   WebAssembly host;
 //! - [`work_order`] is what the operator freezes into a Job, [`pod`] where things are in its pod;
 //! - [`probe`] is the order and the report of a pod that only asks the server;
+//! - [`restore`] is the plan and the order of the way back;
 //! - [`report`] is what comes back, [`manifest`] what stays in storage, [`layout`] where it stays.
 
 pub mod contract;
@@ -14,4 +15,5 @@ pub mod plan;
 pub mod pod;
 pub mod probe;
 pub mod report;
+pub mod restore;
 pub mod work_order;

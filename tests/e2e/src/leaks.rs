@@ -25,9 +25,11 @@ pub(crate) fn core(purpose: &str) -> String {
 /// Where one was found, and in what form.
 pub(crate) fn none_in(namespace: &str) -> Result<()> {
     let mut places = vec![];
-    for kinds in
-        ["pods,jobs,configmaps,databasebackups,persistentvolumeclaims", "events", "events.events.k8s.io"]
-    {
+    for kinds in [
+        "pods,jobs,configmaps,databasebackups,databaserestores,persistentvolumeclaims",
+        "events",
+        "events.events.k8s.io",
+    ] {
         places.push((kinds.to_owned(), kubectl(["get", kinds, "-n", namespace, "-o", "json"]).text()?));
     }
     for pod in kubectl(["get", "pods", "-n", namespace, "-o", "name"]).text()?.lines() {
