@@ -42,7 +42,11 @@ fn possible(request: &RestoreRequest) -> Result<(), Refusal> {
         }
     }
     if request.mode == Mode::Replace {
-        issues.add("/mode", "ReplaceNotSupported", "empty the target yourself; the generic plugin does not know how");
+        issues.add(
+            "/mode",
+            "ReplaceNotSupported",
+            "empty the target yourself; the generic plugin does not know how",
+        );
     }
     issues.refuse_any()
 }

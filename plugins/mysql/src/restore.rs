@@ -32,7 +32,8 @@ impl Restore for MySql {
         let named = settings.databases(&request.target)?;
         let client = Client::of(&request.target, flavor)?;
         if !request.renames.is_empty() {
-            let message = "a dump names its databases itself, so they keep their names; restore into another server";
+            let message =
+                "a dump names its databases itself, so they keep their names; restore into another server";
             return Err(Issue::new("/renames", "RenameNotSupported", message).into());
         }
         let plan = RestorePlan::new().image(flavor.image_name(version));
@@ -45,16 +46,17 @@ impl Restore for MySql {
             return Ok(plan.existing(client.query(all), Separator::BackslashNewline).part(database));
         }
         if !request.databases.is_empty() {
-            let message = "the databases that a backup names are in one part and come back together; leave it empty";
+            let message =
+                "the databases that a backup names are in one part and come back together; leave it empty";
             return Err(Issue::new("/databases", "SelectionNotSupported", message).into());
         }
         let names: Vec<_> = named.iter().map(|name| literal(name)).collect();
         let databases = PartRestore::new("databases", client.load())
             .required()
             .contents(client.query(&contents(&format!("in ({})", names.join(", ")))));
-        let databases = names.iter().fold(databases, |part, name| {
-            part.clear("drop a database", client.query(&drop(name)))
-        });
+        let databases = names
+            .iter()
+            .fold(databases, |part, name| part.clear("drop a database", client.query(&drop(name))));
         Ok(plan.part(databases))
     }
 }
@@ -128,7 +130,10 @@ mod tests {
             assert_eq!((database.part.as_str(), database.load.effect), ("database", Effect::Gradual));
             let load = argv(&database.load.process);
             assert_eq!(load[0], program);
-            assert!(load[1].starts_with("--defaults-file=") && !load.contains(&"--force".to_owned()), "{load:?}");
+            assert!(
+                load[1].starts_with("--defaults-file=") && !load.contains(&"--force".to_owned()),
+                "{load:?}"
+            );
             for process in [database.contents.as_ref().unwrap(), &database.clear[0].process] {
                 let words = argv(process);
                 assert_eq!(words[words.len() - 2..], ["--", "{item}"]);
@@ -144,7 +149,10 @@ mod tests {
         let part = &plan.parts[0];
         assert_eq!((part.part.as_str(), part.clear.len()), ("databases", 2));
         let sql = argv(part.contents.as_ref().unwrap()).last().unwrap().clone();
-        assert!(sql.contains("x'7368276f70605c'") && sql.contains("x'62'") && !sql.contains("sh'op"), "{sql}");
+        assert!(
+            sql.contains("x'7368276f70605c'") && sql.contains("x'62'") && !sql.contains("sh'op"),
+            "{sql}"
+        );
     }
 
     #[test]

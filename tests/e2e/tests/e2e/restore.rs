@@ -112,6 +112,84 @@ fn a_damaged_backup_commits_nothing() -> Result<()> {
     })
 }
 
+/// A server of this kind comes back whole, is not restored twice by mistake, and what is damaged is not even begun.
+fn a_whole_server_of(engine: Engine) -> Result<()> {
+    run(&format!("restore-{}", engine.name()), |world| {
+        let (source, store) = (shared(engine)?, world.claim("backups", "256Mi")?);
+        world.login(&source.backup_login())?;
+        let spec = Spec::of(source, &store);
+        // With the client that the tests have.
+        let spec =
+            if engine == Engine::MariaDb { spec.settings(json!({"serverVersion": "10.11"})) } else { spec };
+        let backup = world.backup("server", spec)?;
+        let download = backup.run_now()?.ended()?.succeeded()?;
+        let parts = download.manifest.parts.len();
+        let target = target(world, engine)?;
+        world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+        let again = world.restore("again", &restore_of("server", &target))?;
+        again.failed("TargetNotEmpty", &["shop", "nothing was changed"], "Unchanged")?;
+        // What was changed since is replaced, unless the backup is damaged: then it stays.
+        target.sql("", "drop table shop.parts; create table shop.mine (i int)")?;
+        let tables = "select count(*) from information_schema.tables where table_schema = 'shop' and table_name in ('mine', 'parts')";
+        let mut replace = restore_of("server", &target);
+        replace["mode"] = json!("Replace");
+        world.restore("replace", &replace)?.succeeded(parts)?;
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+        let object =
+            store.keys()?.into_iter().find(|key| !key.ends_with("manifest.json")).unwrap_or_default();
+        store.flip_a_byte(&object)?;
+        target.sql("", "create table shop.mine (i int)")?;
+        world.restore("damaged", &replace)?.failed("BackupDamaged", &["damaged"], "Unchanged")?;
+        ensure!(target.sql("", tables)? == "2\n", "the old data is gone");
+        let mut renamed = restore_of("server", &target);
+        renamed["renames"] = json!({"shop": "other"});
+        world.restore("renamed", &renamed)?.failed("RenameNotSupported", &["spec.renames"], "Unchanged")?;
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_whole_mysql_server_comes_back_by_itself() -> Result<()> {
+    a_whole_server_of(Engine::MySql)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_whole_mariadb_server_comes_back_by_itself() -> Result<()> {
+    a_whole_server_of(Engine::MariaDb)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_users_command_gets_the_dump_back() -> Result<()> {
+    run("restore-generic", |world| {
+        let store = world.s3()?;
+        let restored = |name: &str, restore: &str| {
+            let settings = json!({
+                "argv": ["sh", "-c", "seq 1 100000 > $TMPDIR/dump"], "output": {"type": "file", "path": "dump"},
+                "restoreArgv": ["sh", "-c", restore, "sh", "{scratchDir}/dump"]
+            });
+            world
+                .backup(name, Spec::generic(&store, &[]).settings(settings))?
+                .run_now()?
+                .ended()?
+                .succeeded()?;
+            world.restore(name, &json!({"source": {"backupName": name}, "target": {"host": "nowhere"}}))
+        };
+        restored("good", "test \"$(tail -n 1 \"$1\")\" = 100000")?.succeeded(1)?;
+        let bad = restored("bad", "echo 'error: row \"Ada\" is there' >&2; exit 3")?;
+        let status = bad.failed("LoadFailed", &["exited with 3", "error: row"], "Incomplete")?;
+        ensure!(!status.to_string().contains("Ada"), "{status:#}");
+        let mut elsewhere = json!({"source": {"backupName": "good"}, "target": {"host": "nowhere"}});
+        elsewhere["settings"] = json!({"argv": ["true"]});
+        let silent = world.restore("silent", &elsewhere)?;
+        silent.failed("ArgvMissing", &["spec.settings.restoreArgv"], "Unchanged")?;
+        Ok(())
+    })
+}
+
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn what_cannot_be_restored_says_why() -> Result<()> {
