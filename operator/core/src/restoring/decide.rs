@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     decide::{Event, outcome},
-    observed::{ObservedJob, RefusedCreate},
+    observed::{ObservedJob, RefusedCreate, Trouble},
 };
 
 /// Longest wait, as for backups.
@@ -169,11 +169,11 @@ impl Draft {
                 if reason == "ReportLost" {
                     message = format!("{message}; look at the target before you use it");
                 }
-                let target = match (self.status.target, job.pods.is_empty()) {
-                    (Some(target), _) => target,
-                    (None, true) => TargetState::Unchanged,
+                let target = match self.status.target {
+                    Some(target) => target,
+                    None if never_ran(job) => TargetState::Unchanged,
                     // It may have done anything before it was killed.
-                    (None, false) => TargetState::Incomplete,
+                    None => TargetState::Incomplete,
                 };
                 self.failed(&reason, &message, target, now);
                 self.status.completion_time = record.completion_time.or(self.status.completion_time.take());
@@ -236,6 +236,13 @@ impl Draft {
             condition::set(conditions, (type_, truth(holds)), &reason, &message, generation, Time(now));
         }
     }
+}
+
+/// Whether it is certain that nothing ran: its pod is there and could not start. A pod that is gone may have.
+fn never_ran(job: &ObservedJob) -> bool {
+    let waits = |trouble: &Trouble| trouble.keeps_pod_pending() || trouble.reason == "Unschedulable";
+    !job.pods.is_empty()
+        && job.pods.iter().all(|pod| pod.report.is_none() && pod.trouble.as_ref().is_some_and(waits))
 }
 
 fn events(old: &DatabaseRestoreStatus, new: &DatabaseRestoreStatus) -> Vec<Event> {

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observed::{JobState, ObservedJob, PodFate, RefusedCreate};
+use crate::observed::{JobState, ObservedJob, PodFate, RefusedCreate, Trouble};
 
 const UID: &str = "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77";
 
@@ -200,7 +200,9 @@ fn a_job_is_made_once_and_followed_to_its_end() {
     foreign.owner = Some("other".into());
     let mut podless = job(failed(), None);
     podless.pods.clear();
-    let cases: [Case; 9] = [
+    let mut unplaced = job(failed(), None);
+    unplaced.pods[0].trouble = Some(Trouble { reason: "Unschedulable", message: "no node".into() });
+    let cases: [Case; 10] = [
         (Some(job(JobState::Active, None)), RestorePhase::Running, None, ""),
         (
             Some(job(complete(), Some(Ok(report(None, Target::Complete))))),
@@ -228,7 +230,8 @@ fn a_job_is_made_once_and_followed_to_its_end() {
             Some(TargetState::Incomplete),
             "ReportLost: ",
         ),
-        (Some(podless), RestorePhase::Failed, Some(TargetState::Unchanged), "ReportLost: "),
+        (Some(podless), RestorePhase::Failed, Some(TargetState::Incomplete), "ReportLost: "),
+        (Some(unplaced), RestorePhase::Failed, Some(TargetState::Unchanged), "Unschedulable: "),
         (Some(foreign), RestorePhase::Failed, Some(TargetState::Unchanged), "NameConflict: "),
         (None, RestorePhase::Failed, Some(TargetState::Incomplete), "Lost: "),
     ];

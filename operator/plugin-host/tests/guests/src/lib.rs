@@ -116,7 +116,9 @@ impl restore::Guest for Guest {
     fn plan(request: restore::RestoreRequest) -> Result<restore::RestorePlan, Refusal> {
         let restore::RestoreRequest { target, databases, renames, mode, facts } = request;
         let told = format!("{databases:?} {renames:?} {mode:?} {}", facts.len());
-        let process = process(text(&target.name.clone(), target)?);
+        // Once, because it may be as large as memory is.
+        let items = process(text(&target.name.clone(), target)?);
+        let process = process(String::new());
         let step =
             || restore::Step { purpose: told.clone(), process: process.clone(), exit_codes: vec![0, 2] };
         let load = restore::Load {
@@ -136,7 +138,7 @@ impl restore::Guest for Guest {
         };
         Ok(restore::RestorePlan {
             image: None,
-            existing: Some(restore::Listing { items: process, separator: Separator::Nul }),
+            existing: Some(restore::Listing { items, separator: Separator::Nul }),
             parts: vec![part],
             skipped: vec!["globals".to_owned()],
             scratch_mebibytes: Some(7),
