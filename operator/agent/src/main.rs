@@ -18,6 +18,7 @@ use dbbackup_protocol::{
     pod,
     probe::{ProbeOrder, ProbeReport},
     report::{Outcome, Reason, RunReport},
+    restore::RestoreOrder,
     work_order::WorkOrder,
 };
 use jiff::Timestamp;
@@ -57,8 +58,9 @@ fn log_json() {
 fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
     match order() {
         Ok(Order::Probe(order)) => run_probe(&order, paths),
-        Ok(Order::Backup(order)) => run_backup(Ok(&order), paths),
-        Err(failure) => run_backup(Err(failure), paths),
+        Ok(Order::Backup(order)) => conclude(|| move_bytes(&order, paths), paths),
+        Ok(Order::Restore(order)) => conclude(|| restore(&order, paths), paths),
+        Err(failure) => conclude(|| Err(failure), paths),
     }
 }
 
@@ -99,11 +101,25 @@ fn with_stop<T>(work: impl AsyncFnOnce(Pin<Box<dyn Future<Output = ()>>>) -> T) 
     })
 }
 
-fn run_backup(order: Result<&WorkOrder, Failure>, paths: &PodPaths) -> anyhow::Result<ExitCode> {
-    let report = catch_unwind(AssertUnwindSafe(|| move_bytes(order, paths)))
-        .unwrap_or_else(|_| mover::failure_report(panicked(), Timestamp::now()));
-    let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, .. } = &report;
-    tracing::info!(?outcome, ?reason, detail = message, parts, bytes_read, bytes_stored, found, "run report");
+/// Does `work` and leaves its report.
+fn conclude(work: impl FnOnce() -> Result<RunReport, Failure>, paths: &PodPaths) -> anyhow::Result<ExitCode> {
+    let report = catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(panicked()))
+        .unwrap_or_else(|failure| mover::failure_report(failure, Timestamp::now()));
+    let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, restored, .. } =
+        &report;
+    let left = restored.as_ref().map(|restored| restored.target);
+    tracing::info!(
+        ?outcome,
+        ?reason,
+        detail = message,
+        parts,
+        bytes_read,
+        bytes_stored,
+        found,
+        target_left = ?left,
+        "run report"
+    );
     leave(paths, &report.to_termination_message())?;
     Ok(match (outcome, reason) {
         (Outcome::Succeeded, _) => ExitCode::SUCCESS,
@@ -112,13 +128,15 @@ fn run_backup(order: Result<&WorkOrder, Failure>, paths: &PodPaths) -> anyhow::R
     })
 }
 
-fn move_bytes(order: Result<&WorkOrder, Failure>, paths: &PodPaths) -> RunReport {
-    let run = || -> Result<RunReport, Failure> {
-        let (order, attempt) = (order?, attempt()?);
-        let mover = mover::Mover { order, attempt: &attempt, paths, now: Timestamp::now };
-        with_stop(async |stop| mover.run(stop).await)
-    };
-    run().unwrap_or_else(|failure| mover::failure_report(failure, Timestamp::now()))
+fn move_bytes(order: &WorkOrder, paths: &PodPaths) -> Result<RunReport, Failure> {
+    let attempt = attempt()?;
+    let mover = mover::Mover { order, attempt: &attempt, paths, now: Timestamp::now };
+    with_stop(async |stop| mover.run(stop).await)
+}
+
+fn restore(order: &RestoreOrder, paths: &PodPaths) -> Result<RunReport, Failure> {
+    let restorer = mover::restore::Restorer { order, paths, now: Timestamp::now };
+    with_stop(async |stop| restorer.run(stop).await)
 }
 
 fn run_shim(paths: &PodPaths) -> anyhow::Result<ExitCode> {

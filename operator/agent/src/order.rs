@@ -1,10 +1,11 @@
-//! What a pod is for: a backup, or a probe.
+//! What a pod is for: a backup, a probe, or a restore.
 
 use dbbackup_protocol::{
     plan::{PartSource, Process},
-    pod::{ENV_PROBE_ORDER, ENV_WORK_ORDER},
+    pod::{ENV_PROBE_ORDER, ENV_RESTORE_ORDER, ENV_WORK_ORDER},
     probe::ProbeOrder,
     report::Reason,
+    restore::{PartRestore, RestoreOrder, RestorePlan},
     work_order::{BoundSecret, Limits, WorkOrder},
 };
 
@@ -17,6 +18,8 @@ pub enum Order {
     Backup(Box<WorkOrder>),
     /// To ask the server.
     Probe(Box<ProbeOrder>),
+    /// To bring a backup back.
+    Restore(Box<RestoreOrder>),
 }
 
 impl Order {
@@ -25,13 +28,15 @@ impl Order {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
-        let order = match (variable(ENV_PROBE_ORDER), variable(ENV_WORK_ORDER)) {
-            (Some(json), _) => ProbeOrder::parse(&json).map(|order| Self::Probe(Box::new(order))),
-            (None, Some(json)) => WorkOrder::parse(&json).map(|order| Self::Backup(Box::new(order))),
-            (None, None) => {
-                let message = format!("the environment variable {ENV_WORK_ORDER} is not there");
-                return Err(Failure::new(Reason::WorkOrderInvalid, message));
-            }
+        let order = if let Some(json) = variable(ENV_PROBE_ORDER) {
+            ProbeOrder::parse(&json).map(|order| Self::Probe(Box::new(order)))
+        } else if let Some(json) = variable(ENV_RESTORE_ORDER) {
+            RestoreOrder::parse(&json).map(|order| Self::Restore(Box::new(order)))
+        } else if let Some(json) = variable(ENV_WORK_ORDER) {
+            WorkOrder::parse(&json).map(|order| Self::Backup(Box::new(order)))
+        } else {
+            let message = format!("the environment variable {ENV_WORK_ORDER} is not there");
+            return Err(Failure::new(Reason::WorkOrderInvalid, message));
         };
         order.map_err(|error| Failure::new(Reason::WorkOrderInvalid, error.to_string()))
     }
@@ -40,6 +45,7 @@ impl Order {
         match self {
             Self::Backup(order) => &order.bindings,
             Self::Probe(order) => &order.bindings,
+            Self::Restore(order) => &order.bindings,
         }
     }
 
@@ -47,6 +53,7 @@ impl Order {
         match self {
             Self::Backup(order) => &order.limits,
             Self::Probe(order) => &order.limits,
+            Self::Restore(order) => &order.limits,
         }
     }
 
@@ -54,6 +61,7 @@ impl Order {
         match self {
             Self::Backup(order) => &order.client_image,
             Self::Probe(order) => &order.client_image,
+            Self::Restore(order) => &order.client_image,
         }
     }
 
@@ -62,6 +70,7 @@ impl Order {
         let plan = match self {
             Self::Backup(order) => &order.plan,
             Self::Probe(order) => return order.plan.queries.iter().map(|query| &query.process).collect(),
+            Self::Restore(order) => return of_restore(&order.plan),
         };
         let mut processes: Vec<&Process> = plan.checks.iter().map(|check| &check.process).collect();
         for source in &plan.parts {
@@ -77,4 +86,14 @@ impl Order {
         }
         processes
     }
+}
+
+fn of_restore(RestorePlan { existing, parts, .. }: &RestorePlan) -> Vec<&Process> {
+    let mut processes: Vec<&Process> = existing.iter().map(|listing| &listing.items).collect();
+    for PartRestore { contents, create, clear, load, finish, .. } in parts {
+        processes.extend(contents);
+        processes.push(&load.process);
+        processes.extend(create.iter().chain(clear).chain(finish).map(|step| &step.process));
+    }
+    processes
 }

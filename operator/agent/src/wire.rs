@@ -2,12 +2,13 @@
 //! payload, JSON for control and raw bytes for data.
 //!
 //! The mover asks, the shim answers each request with any number of [`Reply::Data`] and [`Reply::Stderr`] and
-//! then exactly one [`Reply::Done`]. A connection that closes before that has failed. The
+//! then exactly one [`Reply::Done`]. Behind [`Request::Load`] it sends the bytes that the process reads, and their end: an input
+//! that does not end so was given up, and its process is killed before it could take the silence for the end. A connection that closes before that has failed. The
 //! mover trusts no frame: the client's image is foreign code.
 
 use std::io;
 
-use dbbackup_protocol::report::Reason;
+use dbbackup_protocol::{report::Reason, restore::Stage};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -42,8 +43,46 @@ pub enum Request {
         /// Index of the query.
         index: usize,
     },
+    /// Run the lister of what is there in a restore's target; its standard output comes as data.
+    Existing,
+    /// Run what prints a target's contents; its standard output comes as data, redacted.
+    Contents {
+        /// Index of the part in the plan.
+        part: usize,
+        /// Name in the target.
+        item: Option<String>,
+    },
+    /// Do a step of a restore.
+    Step {
+        /// Index of the part in the plan.
+        part: usize,
+        /// Which of its lists.
+        stage: Stage,
+        /// Index in the list.
+        index: usize,
+        /// Name in the target.
+        item: Option<String>,
+    },
+    /// Run what loads a part. Its bytes follow.
+    Load {
+        /// Index of the part in the plan.
+        part: usize,
+        /// Name in the target.
+        item: Option<String>,
+    },
     /// Nothing more: end. In the middle of a request: stop it and end.
     Finish,
+}
+
+/// What the mover sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A request.
+    Ask(Request),
+    /// A piece of what a loading process reads.
+    Input(Vec<u8>),
+    /// That was all of it, and it is what it should be.
+    InputEnd,
 }
 
 /// How a process ended.
@@ -105,6 +144,8 @@ const DATA: u8 = 2;
 const STDERR: u8 = 3;
 const ENDED: u8 = 4;
 const FAILED: u8 = 5;
+const INPUT: u8 = 6;
+const INPUT_END: u8 = 7;
 
 /// Why a conversation broke.
 #[derive(Debug, thiserror::Error)]
@@ -134,13 +175,31 @@ pub async fn send_request(to: &mut (impl AsyncWrite + Unpin), request: &Request)
     send(to, REQUEST, &serde_json::to_vec(request)?).await
 }
 
-/// Receives a request.
+/// Sends a piece of what a loading process reads.
 ///
 /// # Errors
 /// [`WireError`].
-pub async fn receive_request(from: &mut (impl AsyncRead + Unpin)) -> Result<Request, WireError> {
+pub async fn send_input(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), WireError> {
+    send(to, INPUT, bytes).await
+}
+
+/// Says that there is no more of it.
+///
+/// # Errors
+/// [`WireError`].
+pub async fn send_input_end(to: &mut (impl AsyncWrite + Unpin)) -> Result<(), WireError> {
+    send(to, INPUT_END, &[]).await
+}
+
+/// Receives what the mover sends.
+///
+/// # Errors
+/// [`WireError`].
+pub async fn receive_word(from: &mut (impl AsyncRead + Unpin)) -> Result<Word, WireError> {
     match receive(from).await? {
-        (REQUEST, payload) => Ok(serde_json::from_slice(&payload)?),
+        (REQUEST, payload) => Ok(Word::Ask(serde_json::from_slice(&payload)?)),
+        (INPUT, payload) => Ok(Word::Input(payload)),
+        (INPUT_END, _) => Ok(Word::InputEnd),
         (other, _) => Err(WireError::UnknownType(other)),
     }
 }
@@ -237,7 +296,12 @@ mod tests {
         let mut bytes = Vec::new();
         let request = Request::Dump { source: 3, item: Some("a\nb\u{0}".into()) };
         send_request(&mut bytes, &request).await.unwrap();
-        assert_eq!(receive_request(&mut bytes.as_slice()).await.unwrap(), request);
+        send_input(&mut bytes, b"a\0").await.unwrap();
+        send_input_end(&mut bytes).await.unwrap();
+        let mut from = bytes.as_slice();
+        for word in [Word::Ask(request), Word::Input(b"a\0".to_vec()), Word::InputEnd] {
+            assert_eq!(receive_word(&mut from).await.unwrap(), word);
+        }
     }
 
     #[tokio::test]

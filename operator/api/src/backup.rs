@@ -326,7 +326,7 @@ fn default_failed_history() -> i32 {
     1
 }
 /// 6 hours: long enough for a big dump, short enough that a hung one is seen the same day.
-fn default_active_deadline() -> i64 {
+pub(crate) fn default_active_deadline() -> i64 {
     6 * 60 * 60
 }
 /// 1: a dump is not tried seven times against a server in trouble.
@@ -339,7 +339,7 @@ fn default_level() -> i32 {
 }
 
 /// `settings` is whatever the plugin's schema allows: the API server keeps it as it is.
-fn free_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn free_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "nullable": true,

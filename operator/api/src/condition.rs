@@ -26,6 +26,13 @@ pub const VERIFIED: &str = "Verified";
 /// snapshot; while it is false nothing is removed. Not there before the first one.
 pub const PLAUSIBLE: &str = "Plausible";
 
+/// Of a `DatabaseRestore`: everything that was asked for was done.
+pub const COMPLETE: &str = "Complete";
+/// Of a `DatabaseRestore`: it ended otherwise.
+pub const FAILED: &str = "Failed";
+/// Of a `DatabaseRestore`: something is missing in its target.
+pub const TARGET_INCOMPLETE: &str = "TargetIncomplete";
+
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {

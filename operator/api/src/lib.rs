@@ -9,6 +9,7 @@
 
 pub mod backup;
 pub mod condition;
+pub mod restore;
 pub mod retention;
 pub mod snapshot;
 pub mod status;
@@ -16,6 +17,7 @@ pub mod storage;
 pub mod template;
 
 pub use backup::{DatabaseBackup, DatabaseBackupSpec};
+pub use restore::{DatabaseRestore, DatabaseRestoreSpec, DatabaseRestoreStatus};
 pub use snapshot::{DatabaseSnapshot, DatabaseSnapshotSpec, DatabaseSnapshotStatus};
 pub use status::DatabaseBackupStatus;
 
@@ -25,6 +27,8 @@ pub const GROUP: &str = "db.example.io";
 pub const APP_LABEL: (&str, &str) = ("app", "db-backup-operator");
 /// Label with the name of the `DatabaseBackup`.
 pub const NAME_LABEL: &str = "databasebackup.db.example.io/name";
+/// Label with the name of the `DatabaseRestore`: of its Job and pod, instead of [`NAME_LABEL`].
+pub const RESTORE_LABEL: &str = "databaserestore.db.example.io/name";
 /// Label of a Job, and of its pods, that makes no backup: its value says what it is for. Only [`PROBE`] so far.
 pub const PURPOSE_LABEL: &str = "databasebackup.db.example.io/purpose";
 /// Value of [`PURPOSE_LABEL`]: it asks the server.

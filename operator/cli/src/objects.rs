@@ -184,6 +184,8 @@ spec:
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|file| file.extension().is_some_and(|extension| extension == "yaml"))
+            // Of another kind.
+            .filter(|file| !file.ends_with("restore.yaml"))
             .collect();
         assert!(files.len() >= 4);
         for file in files {

@@ -68,7 +68,11 @@ async fn create_run(
     Ok(created)
 }
 
-async fn create_one(
+/// Creates one Job of `object`.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) async fn create_one(
     object: &DatabaseBackup,
     name: &str,
     rendered: Result<Job, Refused>,
@@ -109,8 +113,8 @@ async fn adopt(
         return Ok(Ok(()));
     }
     let message = format!(
-        "a Job named {name} exists that this DatabaseBackup does not control, so the run was skipped: delete that Job, \
-         or find out who creates it"
+        "a Job named {name} exists that this object does not control, so the run was skipped: delete that Job, or find out \
+         who creates it"
     );
     Ok(Err(refused(name, "NameConflict", message, true)))
 }

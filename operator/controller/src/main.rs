@@ -15,6 +15,7 @@ mod planner;
 mod plugins;
 mod reconcile;
 mod report;
+mod restores;
 mod understand;
 mod watch;
 

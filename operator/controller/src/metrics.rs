@@ -29,6 +29,13 @@ pub(crate) struct SnapshotLabels {
     action: &'static str,
 }
 
+/// What became of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RestoreLabels {
+    /// `started`, `succeeded` or `failed`.
+    result: &'static str,
+}
+
 /// What became of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct UpdateLabels {
@@ -48,6 +55,7 @@ pub(crate) struct Metrics {
     plugin_updates: Family<UpdateLabels, Counter>,
     leader: Gauge,
     snapshots: Family<SnapshotLabels, Counter>,
+    restores: Family<RestoreLabels, Counter>,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
 }
@@ -77,6 +85,8 @@ impl Metrics {
         );
         let snapshots = Family::default();
         registry.register("snapshots", "DatabaseSnapshots by what was done with them", snapshots.clone());
+        let restores = Family::default();
+        registry.register("restores", "Restores by result", restores.clone());
         let calls = CallMetrics::register(&mut registry);
         Self {
             registry,
@@ -88,6 +98,7 @@ impl Metrics {
             plugin_updates,
             leader,
             snapshots,
+            restores,
             calls,
         }
     }
@@ -121,8 +132,17 @@ impl Metrics {
         }
     }
 
-    /// Counts a run by the reason of the event that tells it; other events are no runs.
+    /// Counts a run or a restore by the reason of the event that tells it; other events are none.
     pub(crate) fn told(&self, reason: &str) {
+        let restore = match reason {
+            "RestoreStarted" => Some("started"),
+            "RestoreSucceeded" => Some("succeeded"),
+            "RestoreFailed" => Some("failed"),
+            _ => None,
+        };
+        if let Some(result) = restore {
+            self.restores.get_or_create(&RestoreLabels { result }).inc();
+        }
         let result = match reason {
             "BackupStarted" => "started",
             "BackupSucceeded" => "succeeded",
@@ -152,8 +172,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.told("BackupFailed");
         metrics.told("InvalidSchedule");
+        metrics.told("RestoreSucceeded");
         let text = metrics.encode().unwrap();
         assert!(text.contains("db_backup_runs_total{result=\"failed\"} 1"), "{text}");
+        assert!(text.contains("db_backup_restores_total{result=\"succeeded\"} 1"), "{text}");
         assert!(!text.contains("InvalidSchedule"));
     }
 }

@@ -8,12 +8,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use dbbackup_api::{DatabaseBackup, backup::PluginPin};
+use dbbackup_api::{DatabaseBackup, DatabaseRestore, backup::PluginPin};
 use dbbackup_core::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
-    planning::{Administration, Planned, PlannedProbe, Planning, PluginNews, Refused, plan},
-    render::{ProbeInput, RenderConfig, RenderInput, render, render_probe},
+    planning::{
+        Administration, Planned, PlannedProbe, PlannedRestore, Planning, PluginNews, Refused, plan,
+        plan_restore,
+    },
+    render::{ProbeInput, RenderConfig, RenderInput, RestoreInput, render, render_probe, render_restore},
+    restoring::Source,
 };
 use dbbackup_plugin_host::{Chosen, NotChosen, Pin, Plugin, Registry, Wish};
 use dbbackup_protocol::work_order::PluginRef;
@@ -107,9 +111,7 @@ impl Planner {
             planner.answer(&object, &generation)
         });
         Some(answer.await.unwrap_or_else(|panic| {
-            let message =
-                format!("planning ended unexpectedly ({panic}); this is a defect of the operator, report it");
-            let planning = Planning::Refused(nobody("Internal", message));
+            let planning = Planning::Refused(nobody("Internal", ended(&panic)));
             Answer { planning, news: PluginNews::default() }
         }))
     }
@@ -187,6 +189,40 @@ impl Planner {
             .map_err(|error| Refused::by_issues(plugin, false, &error.issues()))
     }
 
+    /// How to restore, or why it cannot be done; none while the plugins are loaded for the first time. Off the async threads.
+    pub(crate) async fn plan_restore(
+        self: &Arc<Self>,
+        restore: &DatabaseRestore,
+        source: &Source,
+    ) -> Option<Result<PlannedRestore, Refused>> {
+        let generation = self.generation();
+        if !generation.ready {
+            return None;
+        }
+        let (planner, restore, source) = (Arc::clone(self), restore.clone(), source.clone());
+        let permit = Arc::clone(&self.calls).acquire_owned().await;
+        let answer = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            match planner.choose(&source.object, &generation.registry) {
+                Ok(chosen) => plan_restore(&restore, &source, chosen.plugin, &planner.administration),
+                Err(error) => Err(not_chosen(&error, &generation.registry)),
+            }
+        });
+        Some(answer.await.unwrap_or_else(|panic| Err(nobody("Internal", ended(&panic)))))
+    }
+
+    /// The Job of a restore, or why there is none.
+    pub(crate) fn render_restore(
+        &self,
+        restore: &DatabaseRestore,
+        name: &str,
+        source: &Source,
+        planned: &PlannedRestore,
+    ) -> Result<Job, Refused> {
+        render_restore(&RestoreInput { restore, name, source, planned, config: &self.administration.render })
+            .map_err(|error| Refused::by_issues(&planned.plugin, false, &error.issues()))
+    }
+
     /// The Job of a run, or why there is none.
     pub(crate) fn render(
         &self,
@@ -213,6 +249,10 @@ fn not_chosen(error: &NotChosen, registry: &Registry) -> Refused {
         _ => String::new(),
     };
     nobody(error.reason(), format!("{error}{hint}"))
+}
+
+fn ended(panic: &tokio::task::JoinError) -> String {
+    format!("planning ended unexpectedly ({panic}); this is a defect of the operator, report it")
 }
 
 /// A refusal without a plugin.

@@ -15,7 +15,7 @@ use tracing::{Instrument, info_span, warn};
 use crate::{act, catalogue, context::Context, malformed, observe, report, understand::understand};
 
 /// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
-const UNTIL_LOADED: Duration = Duration::from_secs(5);
+pub(crate) const UNTIL_LOADED: Duration = Duration::from_secs(5);
 
 /// The object as it is watched: one that cannot be read does not stop the watch.
 pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
@@ -118,7 +118,7 @@ fn wake(decision: &Decision) -> Action {
     Action::requeue(until(decision.wake_at, Context::now()))
 }
 
-fn until(at: Timestamp, now: Timestamp) -> Duration {
+pub(crate) fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 

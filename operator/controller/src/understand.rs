@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
     diagnosis::{self, Question},
-    observed::{ObservedProbe, ProbeState},
+    observed::{ObservedJob, ObservedProbe, ProbeState},
     planning,
 };
 use dbbackup_protocol::optional::{Answer, Diagnosis, Failure};
@@ -44,6 +44,31 @@ pub(crate) async fn understand(seen: Seen, planner: &Arc<Planner>) -> Seen {
     understood.await.unwrap_or_else(|panic| {
         warn!(error = %panic, "understanding ended unexpectedly");
         seen
+    })
+}
+
+/// Puts the plugins' words to the Job of a restore, which is seen as `object`.
+pub(crate) async fn explain_job(
+    object: DatabaseBackup,
+    job: ObservedJob,
+    planner: &Arc<Planner>,
+) -> ObservedJob {
+    let questions = diagnosis::questions(&object, std::slice::from_ref(&job));
+    if questions.is_empty() {
+        return job;
+    }
+    let (planner, mut asked) = (Arc::clone(planner), job.clone());
+    let explained = tokio::task::spawn_blocking(move || {
+        for question in questions {
+            if let Some(diagnosis) = explain(&object, &question, &planner) {
+                diagnosis::attach(std::slice::from_mut(&mut asked), &question, diagnosis);
+            }
+        }
+        asked
+    });
+    explained.await.unwrap_or_else(|panic| {
+        warn!(error = %panic, "understanding ended unexpectedly");
+        job
     })
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use dbbackup_api::{APP_LABEL, NAME_LABEL};
+use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -18,7 +18,7 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::{Config as ControllerConfig, Error},
-        reflector::{ObjectRef, store::Writer},
+        reflector::{self, ObjectRef, store::Writer},
         watcher,
     },
 };
@@ -33,6 +33,7 @@ use crate::{
     metrics::Metrics,
     plugins::{self, Plugins},
     reconcile::{Watched, after_error, reconcile},
+    restores::{self, Restores},
 };
 
 /// How often to look whether the plugins are loaded.
@@ -55,14 +56,15 @@ pub(crate) async fn run(
     let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
-    let jobs =
-        cache(api::<Job>(&context.client, namespace), caches.jobs, |job| job.spec = None).inspect_ok({
-            let context = Arc::clone(&context);
-            move |_| context.gate.look(Context::now())
-        });
-    let pods = cache(api::<Pod>(&context.client, namespace), caches.pods, |pod| pod.spec = None);
+    let jobs = cache(api(&context.client, namespace), NAME_LABEL, caches.jobs, without_spec).inspect_ok({
+        let context = Arc::clone(&context);
+        move |_| context.gate.look(Context::now())
+    });
+    let pods = cache(api(&context.client, namespace), NAME_LABEL, caches.pods, without_pod_spec);
+    let snapshots =
+        cache(api::<WatchedSnapshot>(&context.client, namespace), NAME_LABEL, caches.snapshots, |_| ());
     let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
-    let snapshots = cache(api::<WatchedSnapshot>(&context.client, namespace), caches.snapshots, |_| ());
+    let restores = restores(&context, namespace, stop.clone());
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
@@ -86,7 +88,7 @@ pub(crate) async fn run(
     );
     let work = async {
         leads.begin();
-        passes.await;
+        tokio::join!(passes, restores);
     };
     let elected = async {
         if let Some(election) = &election {
@@ -139,13 +141,45 @@ where
     }
 }
 
-/// Watches what carries our label into its cache. `slim` drops what nobody reads.
-fn cache<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K)) -> impl Stream<Item = Result<K, watcher::Error>>
+/// Passes over restores, with caches of their own.
+fn restores<S>(context: &Arc<Context>, namespace: Option<&str>, stop: S) -> impl Future<Output = ()> + use<S>
+where
+    S: Future<Output = ()> + Send + Sync + 'static,
+{
+    let ((jobs, job_writer), (pods, pod_writer)) = (reflector::store(), reflector::store());
+    let client = &context.client;
+    restores::run(
+        api(client, namespace),
+        cache(api(client, namespace), RESTORE_LABEL, job_writer, without_spec),
+        cache(api(client, namespace), RESTORE_LABEL, pod_writer, without_pod_spec),
+        Arc::new(Restores { context: Arc::clone(context), jobs, pods }),
+        watcher::Config::default().timeout(WATCH_SECONDS),
+        stop,
+    )
+}
+
+/// Nobody reads it.
+fn without_spec(job: &mut Job) {
+    job.spec = None;
+}
+
+/// Nobody reads it.
+fn without_pod_spec(pod: &mut Pod) {
+    pod.spec = None;
+}
+
+/// Watches what carries our labels, `of` among them, into its cache. `slim` drops what nobody reads.
+fn cache<K>(
+    api: Api<K>,
+    of: &str,
+    writer: Writer<K>,
+    slim: fn(&mut K),
+) -> impl Stream<Item = Result<K, watcher::Error>> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (label, value) = APP_LABEL;
-    let config = watcher::Config::default().labels(&format!("{label}={value}")).timeout(WATCH_SECONDS);
+    let config = watcher::Config::default().labels(&format!("{label}={value},{of}")).timeout(WATCH_SECONDS);
     watcher(api, config)
         .default_backoff()
         .modify(move |object| {

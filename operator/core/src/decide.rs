@@ -15,6 +15,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use runs::record as outcome;
+
 use std::sync::Arc;
 
 use dbbackup_api::{

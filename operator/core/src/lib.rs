@@ -12,6 +12,7 @@ pub mod police;
 pub mod probing;
 pub mod render;
 pub mod request;
+pub mod restoring;
 pub mod retention;
 mod secrets;
 pub mod snapshot;

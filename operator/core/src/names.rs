@@ -31,6 +31,11 @@ pub fn probe_job_name(name: &str, uid: &str, inputs: &str, due: Timestamp) -> St
     format!("{}-{}-p{}", cut(name), uid_hash8(uid), hex8(&[uid, inputs, &due.as_second().to_string()]))
 }
 
+/// Name of the Job of a restore: `<name>-<uid hash 8>-r`; there is never more than one.
+pub fn restore_job_name(name: &str, uid: &str) -> String {
+    format!("{}-{}-r", cut(name), uid_hash8(uid))
+}
+
 /// A number below `limit` that is always the same for an object, so that not all of them do something at once.
 pub fn spread(uid: &str, limit: SignedDuration) -> SignedDuration {
     let hash = i64::from_str_radix(&uid_hash8(uid), 16).unwrap_or_default();
@@ -127,6 +132,8 @@ mod tests {
             probe_job_name("a", UID, "2", slot),
             probe_job_name("a", "other", "1", slot),
             probe_job_name("a", UID, "1", at("2026-11-24T02:30:01Z")),
+            restore_job_name("a", UID),
+            restore_job_name("a", "other"),
         ];
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
         let ids = [

@@ -9,7 +9,7 @@ use wasmtime::{Store, Trap};
 
 use crate::Host;
 use crate::bindings::db_backup::plugin::types;
-use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
+use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe, restore};
 use crate::error::{CallError, LoadError, Stop};
 use crate::guest::Guest;
 use crate::imports;
@@ -26,6 +26,7 @@ pub(crate) struct Callee {
     pub(crate) backup: backup::GuestIndices,
     pub(crate) probe: Option<probe::GuestIndices>,
     pub(crate) diagnose: Option<diagnose::GuestIndices>,
+    pub(crate) restore: Option<restore::GuestIndices>,
     pub(crate) host: Host,
     pub(crate) source: String,
     /// Bytes of compiled code.
@@ -48,6 +49,9 @@ impl Callee {
         }
         if let Some(diagnose) = &self.diagnose {
             diagnose.load(&mut store, &instance).map_err(|error| imports::shape("diagnose", &error))?;
+        }
+        if let Some(restore) = &self.restore {
+            restore.load(&mut store, &instance).map_err(|error| imports::shape("restore", &error))?;
         }
         Ok(())
     }
@@ -104,6 +108,17 @@ impl Callee {
         let diagnose = self.diagnose.as_ref()?;
         Some(self.call(Function::Explain, |store, instance| {
             diagnose.load(&mut *store, instance)?.call_explain(store, failure)
+        }))
+    }
+
+    /// None: it cannot restore.
+    pub(crate) fn restore_plan(
+        &self,
+        request: &restore::RestoreRequest,
+    ) -> Option<Result<Result<restore::RestorePlan, types::Refusal>, CallError>> {
+        let restore = self.restore.as_ref()?;
+        Some(self.call(Function::RestorePlan, |store, instance| {
+            restore.load(&mut *store, instance)?.call_plan(store, request)
         }))
     }
 

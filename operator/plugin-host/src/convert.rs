@@ -1,11 +1,11 @@
 //! Between the generated types and those of `dbbackup_protocol`, field by field: a field or case that one side
 //! gains and the other lacks does not compile.
 
-use dbbackup_protocol::{contract, optional, plan};
+use dbbackup_protocol::{contract, optional, plan, restore};
 
 use crate::bindings::db_backup::plugin::types as wit;
 use crate::bindings::exports::db_backup::plugin::{
-    descriptor as wit_descriptor, diagnose as wit_diagnose, probe as wit_probe,
+    descriptor as wit_descriptor, diagnose as wit_diagnose, probe as wit_probe, restore as wit_restore,
 };
 
 /// A conversion that cannot fail. `From` would do, were it not for lists and options.
@@ -109,4 +109,16 @@ record!(wit_probe::Query => optional::Query { name, process });
 record!(wit_probe::ProbePlan => optional::ProbePlan { image, queries });
 record!(wit_probe::Problem => optional::Problem { reason, message, hint, blocking });
 record!(wit_probe::Findings => optional::Findings { server, size_mebibytes, problems });
+variant!(restore::Mode => wit_restore::Mode { Refuse, Replace; });
+record!(restore::Rename => wit_restore::Rename { source, target });
+record!(restore::RestoreRequest => wit_restore::RestoreRequest { target, databases, renames, mode, facts });
+record!(wit_restore::Step => restore::Step { purpose, process, exit_codes });
+variant!(wit_restore::Input => restore::Input { Stdin; File, Directory });
+variant!(wit_restore::Effect => restore::Effect { AtEnd, Gradual; });
+record!(wit_restore::Load => restore::Load { process, input, effect, exit_codes });
+record!(wit_restore::PartRestore => restore::PartRestore {
+    part, required, contents, create, clear, load, finish,
+});
+record!(wit_restore::Listing => restore::Listing { items, separator });
+record!(wit_restore::RestorePlan => restore::RestorePlan { image, existing, parts, skipped, scratch_mebibytes });
 record!(wit_diagnose::Diagnosis => optional::Diagnosis { reason, message, hint, retryable });

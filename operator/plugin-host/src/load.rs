@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
+use crate::bindings::exports::db_backup::plugin::{backup, descriptor, diagnose, probe, restore};
 use crate::call::Callee;
 use crate::compile::Digest;
 use crate::convert::Convert;
@@ -41,6 +41,7 @@ pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, Lo
         backup: indices("backup", &pre, backup::GuestIndices::new)?,
         probe: optional(host, &component, "probe", &pre, probe::GuestIndices::new)?,
         diagnose: optional(host, &component, "diagnose", &pre, diagnose::GuestIndices::new)?,
+        restore: optional(host, &component, "restore", &pre, restore::GuestIndices::new)?,
         code_bytes: code_bytes(&component),
         pre,
         host: host.clone(),

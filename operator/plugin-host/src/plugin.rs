@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dbbackup_protocol::contract::{Description, Fault, Issue, PlanSource, Request};
 use dbbackup_protocol::optional::{Answer, Diagnosis, Failure, Findings, ProbePlan};
 use dbbackup_protocol::plan::BackupPlan;
+use dbbackup_protocol::restore::{RestorePlan, RestoreRequest};
 use dbbackup_protocol::speech::fit;
 use dbbackup_protocol::work_order::PluginRef;
 use serde_json::{Map, Value};
@@ -167,6 +168,18 @@ impl Plugin {
         }
         Ok(diagnosis)
     }
+
+    /// How to restore, or the plugin's reasons for not doing it; none: it cannot restore. Blocks, for at most the deadline.
+    pub fn restore_plan(
+        &self,
+        request: &RestoreRequest,
+    ) -> Option<Result<Result<RestorePlan, Vec<Issue>>, CallError>> {
+        let answer = self.0.callee.restore_plan(&request.clone().convert())?;
+        Some(answer.and_then(|answer| match answer {
+            Ok(plan) => Ok(Ok(plan.convert())),
+            Err(refusal) => reasons(refusal.issues.convert()).map(Err),
+        }))
+    }
 }
 
 impl PlanSource for Plugin {
@@ -199,6 +212,13 @@ impl PlanSource for Plugin {
 
     fn explain(&self, failure: &Failure) -> Result<Option<Diagnosis>, Fault> {
         self.explain(failure).map_err(fault)
+    }
+
+    fn restore_plan(
+        &self,
+        request: &RestoreRequest,
+    ) -> Result<Option<Result<RestorePlan, Vec<Issue>>>, Fault> {
+        self.restore_plan(request).transpose().map_err(fault)
     }
 }
 

@@ -3,6 +3,7 @@
 use dbbackup_protocol::contract::{Connection, Request, Tls, TlsMode};
 use dbbackup_protocol::optional::Failure;
 use dbbackup_protocol::pod;
+use dbbackup_protocol::restore::{Mode, RestoreRequest};
 use serde_json::{Map, Value};
 
 use crate::Plugin;
@@ -32,6 +33,16 @@ impl Plugin {
             }
             if let Some(answer) = self.probe_plan(&request) {
                 answer.map(drop).map_err(failed(Function::ProbePlan))?;
+            }
+            let restore = RestoreRequest {
+                target: request,
+                databases: vec![],
+                renames: vec![],
+                mode: Mode::Refuse,
+                facts: vec![],
+            };
+            if let Some(answer) = self.restore_plan(&restore) {
+                answer.map(drop).map_err(failed(Function::RestorePlan))?;
             }
         }
         let failure = Failure {

@@ -17,12 +17,21 @@ pub enum Function {
     ProbeRead,
     /// `diagnose.explain`.
     Explain,
+    /// `restore.plan`.
+    RestorePlan,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Describe, Self::Check, Self::Plan, Self::ProbePlan, Self::ProbeRead, Self::Explain];
+    pub const ALL: [Self; 7] = [
+        Self::Describe,
+        Self::Check,
+        Self::Plan,
+        Self::ProbePlan,
+        Self::ProbeRead,
+        Self::Explain,
+        Self::RestorePlan,
+    ];
 
     /// Its name, for labels.
     pub fn name(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Function {
             Self::ProbePlan => "probe.plan",
             Self::ProbeRead => "probe.read",
             Self::Explain => "diagnose.explain",
+            Self::RestorePlan => "restore.plan",
         }
     }
 }

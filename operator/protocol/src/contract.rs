@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     optional::{Answer, Diagnosis, Failure, Findings, ProbePlan},
     plan::BackupPlan,
+    restore::{RestorePlan, RestoreRequest},
     work_order::PluginRef,
 };
 
@@ -203,6 +204,17 @@ pub trait PlanSource {
     /// # Errors
     /// It gave no usable answer.
     fn explain(&self, _failure: &Failure) -> Result<Option<Diagnosis>, Fault> {
+        Ok(None)
+    }
+
+    /// How to restore, or the plugin's reasons (at least one) for not doing it. None: it cannot restore.
+    ///
+    /// # Errors
+    /// It gave no usable answer.
+    fn restore_plan(
+        &self,
+        _request: &RestoreRequest,
+    ) -> Result<Option<Result<RestorePlan, Vec<Issue>>>, Fault> {
         Ok(None)
     }
 }

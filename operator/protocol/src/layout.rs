@@ -21,6 +21,11 @@ pub fn run_id(slot: Timestamp, discriminator: &str) -> String {
 /// Folder of a run, without a slash at its ends. Namespace, name and run id are DNS labels or made by us;
 /// `path` was validated by the operator (no empty, `.` or `..` segment).
 pub fn run_prefix(storage: &Storage, run: &Run) -> String {
+    folder(storage, &run.namespace, &run.name, &run.id)
+}
+
+/// Folder of the run `id` of an object, without a slash at its ends; as [`run_prefix`].
+pub fn folder(storage: &Storage, namespace: &str, name: &str, id: &str) -> String {
     let path = match storage {
         Storage::S3(s3) => &s3.path,
         Storage::Pvc { path, .. } => path,
@@ -30,11 +35,11 @@ pub fn run_prefix(storage: &Storage, run: &Run) -> String {
         prefix.push_str(path);
         prefix.push('/');
     }
-    prefix.push_str(&run.namespace);
+    prefix.push_str(namespace);
     prefix.push('/');
-    prefix.push_str(&run.name);
+    prefix.push_str(name);
     prefix.push('/');
-    prefix.push_str(&run.id);
+    prefix.push_str(id);
     prefix
 }
 

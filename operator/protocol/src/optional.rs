@@ -72,7 +72,7 @@ pub struct Findings {
 /// A process that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// `probe`, `check`, `list`, `dump` or `verify`.
+    /// `probe`, `check`, `list`, `dump`, `verify`, `prepare`, `load` or `finish`.
     pub phase: String,
     /// Name of the part.
     pub part: Option<String>,

@@ -195,6 +195,15 @@ pub enum PartSource {
     PerItem(PerItem),
 }
 
+impl PartSource {
+    /// The part, of each item where there are several.
+    pub fn part(&self) -> &Part {
+        match self {
+            Self::One(part) | Self::PerItem(PerItem { each: part, .. }) => part,
+        }
+    }
+}
+
 /// What a check must give.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

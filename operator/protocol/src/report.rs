@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::restore::Restored;
+
 /// Version of this document.
 pub const VERSION: u32 = 1;
 /// Longest report in bytes.
@@ -68,6 +70,22 @@ pub enum Reason {
     Internal,
     /// A public key of `spec.encryption` is none, or the keys cannot be used together.
     RecipientInvalid,
+    /// There is no backup in the folder to restore from.
+    BackupNotFound,
+    /// The backup is not what its manifest says: an object is damaged, or not there.
+    BackupDamaged,
+    /// The backup does not hold what is asked for, or something that the plugin cannot restore.
+    BackupNotSuitable,
+    /// The target is not empty.
+    TargetNotEmpty,
+    /// A step before or after the loading failed.
+    StepFailed,
+    /// The process that loads ended with an exit code that is no success.
+    LoadFailed,
+    /// The process that loads died of a signal.
+    LoadKilled,
+    /// The process that loads ended well without having read everything.
+    LoadIncomplete,
 }
 
 impl Reason {
@@ -83,7 +101,16 @@ impl Reason {
             | Self::StorageNotFound
             | Self::ManifestConflict
             | Self::DeadlineExceeded
-            | Self::RecipientInvalid => false,
+            | Self::RecipientInvalid
+            // A restore is never repeated by itself: its target may not be empty any more.
+            | Self::BackupNotFound
+            | Self::BackupDamaged
+            | Self::BackupNotSuitable
+            | Self::TargetNotEmpty
+            | Self::StepFailed
+            | Self::LoadFailed
+            | Self::LoadKilled
+            | Self::LoadIncomplete => false,
             Self::SecretMissing
             | Self::ClientNotStarted
             | Self::ClientLost
@@ -112,6 +139,12 @@ pub enum Phase {
     Dump,
     /// The verifier of a part.
     Verify,
+    /// A step of a restore before the loading.
+    Prepare,
+    /// It loads a part into the target.
+    Load,
+    /// A step of a restore after the loading.
+    Finish,
 }
 
 impl Phase {
@@ -122,6 +155,9 @@ impl Phase {
             Self::List => "list",
             Self::Dump => "dump",
             Self::Verify => "verify",
+            Self::Prepare => "prepare",
+            Self::Load => "load",
+            Self::Finish => "finish",
         }
     }
 }
@@ -192,6 +228,9 @@ pub struct RunReport {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// Given exactly for a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
 }
 
 /// Why a termination message is no run report.
@@ -209,7 +248,7 @@ pub enum ReportError {
 }
 
 impl RunReport {
-    /// The termination message: JSON within [`MAX_BYTES`]. The end of standard error gives way first (from its
+    /// The termination message: JSON within [`MAX_BYTES`]. The last notes of a restore give way first, then the end of standard error (from its
     /// beginning), then the message (from its end).
     pub fn to_termination_message(&self) -> String {
         let mut report = self.clone();
@@ -220,6 +259,10 @@ impl RunReport {
             }
             // JSON writes a byte in six at most: more than this share may be more than is needed.
             let drop = (json.len() - MAX_BYTES).div_ceil(6);
+            let notes = report.restored.as_mut().and_then(|restored| restored.notes.pop());
+            if notes.is_some() {
+                continue;
+            }
             if !report.stderr_tail.is_empty() {
                 report.stderr_tail = keep_end(&report.stderr_tail, drop);
             } else if !report.message.is_empty() {
@@ -293,6 +336,7 @@ mod tests {
             found: false,
             started_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
+            restored: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! to.
 
 mod probe;
+mod restore;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -267,4 +268,4 @@ fn part(settings: &Settings, process: Process, output: Output) -> Part {
     part
 }
 
-db_backup_plugin_sdk::export!(Generic: Probe, Diagnose);
+db_backup_plugin_sdk::export!(Generic: Probe, Diagnose, Restore);

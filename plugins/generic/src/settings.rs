@@ -22,6 +22,8 @@ pub struct Settings {
     pub(crate) tail: Option<Text>,
     pub(crate) stderr_required: Option<Text>,
     pub(crate) verifier_argv: Vec<String>,
+    pub(crate) restore_argv: Vec<String>,
+    pub(crate) restore_contents_argv: Vec<String>,
 }
 
 impl Default for Settings {
@@ -40,6 +42,8 @@ impl Default for Settings {
             tail: None,
             stderr_required: None,
             verifier_argv: Vec::new(),
+            restore_argv: Vec::new(),
+            restore_contents_argv: Vec::new(),
         }
     }
 }

@@ -40,13 +40,17 @@ impl Client {
         Process::new(program).arg(self.defaults_file.clone()).file(OPTION_FILE, self.options.clone())
     }
 
-    /// Runs one query and prints its rows, with `\n`, `\t`, `\0` and `\\` inside a value.
-    pub(crate) fn query(&self, sql: &str) -> Process {
-        let program = match self.flavor {
+    /// The client that reads SQL.
+    pub(crate) fn program(&self) -> &'static str {
+        match self.flavor {
             Flavor::MySql => "mysql",
             Flavor::MariaDb => "mariadb",
-        };
-        self.process(program)
+        }
+    }
+
+    /// Runs one query and prints its rows, with `\n`, `\t`, `\0` and `\\` inside a value.
+    pub(crate) fn query(&self, sql: &str) -> Process {
+        self.process(self.program())
             .args([
                 "--batch",
                 "--skip-column-names",

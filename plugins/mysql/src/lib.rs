@@ -8,6 +8,7 @@ mod client;
 mod diagnose;
 mod dump;
 mod probe;
+mod restore;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -66,4 +67,4 @@ impl Plugin for MySql {
     }
 }
 
-db_backup_plugin_sdk::export!(MySql: Probe, Diagnose);
+db_backup_plugin_sdk::export!(MySql: Probe, Diagnose, Restore);

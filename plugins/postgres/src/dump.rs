@@ -138,7 +138,7 @@ impl Client {
             .env("PGDATABASE", database)
     }
 
-    fn process(&self, program: &str) -> Process {
+    pub(crate) fn process(&self, program: &str) -> Process {
         let process = Process::new(program).arg("--no-password");
         self.env.iter().fold(process, |process, (name, value)| process.env(*name, value.clone()))
     }

@@ -4,6 +4,7 @@
 mod diagnose;
 mod dump;
 mod probe;
+mod restore;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -56,4 +57,4 @@ impl Plugin for Postgres {
     }
 }
 
-db_backup_plugin_sdk::export!(Postgres: Probe, Diagnose);
+db_backup_plugin_sdk::export!(Postgres: Probe, Diagnose, Restore);

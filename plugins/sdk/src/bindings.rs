@@ -26,6 +26,18 @@ pub mod with_probe {
     });
 }
 
+pub mod with_restore {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "with-restore",
+        with: { "db-backup:plugin/types@0.1.0": crate::bindings::db_backup::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "export_restore",
+        default_bindings_module: "db_backup_plugin_sdk::bindings::with_restore",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 pub mod with_diagnose {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -4,13 +4,14 @@ use std::{marker::PhantomData, panic, sync::Once};
 
 use crate::{
     Answer, BackupPlan, Description, Diagnose, Diagnosis, Failure, Findings, Issue, Level, Plugin, Probe,
-    ProbePlan, Refusal, Request,
+    ProbePlan, Refusal, Request, Restore, RestorePlan, RestoreRequest,
     bindings::{
         exports::db_backup::plugin::{backup, descriptor},
         with_diagnose::exports::db_backup::plugin::diagnose,
         with_probe::exports::db_backup::plugin::probe,
+        with_restore::exports::db_backup::plugin::restore,
     },
-    plugin, probe as asking,
+    plugin, probe as asking, restore as returning,
 };
 
 /// A [`Plugin`] as the contract wants it.
@@ -52,6 +53,13 @@ impl<P: Diagnose> diagnose::Guest for Component<P> {
     fn explain(failure: Failure) -> Option<Diagnosis> {
         report_panics();
         P::explain(&failure)
+    }
+}
+
+impl<P: Restore> restore::Guest for Component<P> {
+    fn plan(request: RestoreRequest) -> Result<RestorePlan, Refusal> {
+        report_panics();
+        returning::restore::<P>(&request)
     }
 }
 

@@ -52,9 +52,9 @@
 //! db_backup_plugin_sdk::export!(Redis);
 //! ```
 //!
-//! Two optional interfaces make a plugin kinder: [`Probe`] asks the server before the first backup and once a day, so that
+//! Optional interfaces do more: [`Probe`] asks the server before the first backup and once a day, so that
 //! what is wrong shows before the backup is due, and [`Diagnose`] says in words what a failure means ([`Cause`] has those of
-//! the usual ones). `export!(Redis: Probe, Diagnose);` exports them.
+//! the usual ones), [`Restore`] plans the way back. `export!(Redis: Probe, Diagnose, Restore);` exports them.
 //!
 //! The crate is a `cdylib` (add `rlib` for tests) and becomes a component by
 //! `cargo build --release --target wasm32-wasip2`. On the host the same crate compiles and its tests call the
@@ -73,6 +73,7 @@ mod plugin;
 mod probe;
 mod process;
 mod request;
+mod restore;
 mod settings;
 pub mod testing;
 mod text;
@@ -89,6 +90,9 @@ pub use bindings::{
     exports::db_backup::plugin::descriptor::{Binding, Description, Image},
     with_diagnose::exports::db_backup::plugin::diagnose::{Diagnosis, Failure},
     with_probe::exports::db_backup::plugin::probe::{Answer, Findings, ProbePlan, Problem, Query},
+    with_restore::exports::db_backup::plugin::restore::{
+        Effect, Input, Listing, Load, Mode, PartRestore, Rename, RestorePlan, RestoreRequest, Step,
+    },
 };
 pub use cause::Cause;
 pub use diagnose::{Diagnose, Symptom, diagnose};
@@ -96,6 +100,7 @@ pub use issue::{Issues, both, pointer};
 pub use plugin::{Plugin, check, log, plan};
 pub use probe::{Probe, probe, problem, read};
 pub use process::{Value, secret};
+pub use restore::{Restore, restore};
 pub use settings::Text;
 pub use text::{percent, slug};
 
@@ -126,6 +131,17 @@ macro_rules! export_optional {
         const _: () = {
             type Exported = $crate::component::Component<$plugin>;
     $crate::bindings::with_probe::export_probe!(Exported with_types_in $crate::bindings::with_probe);
+        };
+    };
+    (Restore for $plugin:ty) => {
+        const _: fn(&$crate::RestoreRequest) -> Result<$crate::RestorePlan, $crate::Refusal> =
+            $crate::restore::<$plugin>;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Exported = $crate::component::Component<$plugin>;
+            $crate::bindings::with_restore::export_restore!(
+                Exported with_types_in $crate::bindings::with_restore
+            );
         };
     };
     (Diagnose for $plugin:ty) => {

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use serde_json::{Map, Value as Json};
 
-pub use optional::{assert_explained, assert_probe_is_total, findings_of, probe_of, problems};
+pub use optional::{assert_explained, assert_probe_is_total, findings_of, probe_of, problems, restore_of};
 
 use crate::{
     Argument, ArgumentPiece, BackupPlan, Connection, Fragment, Part, PartSource, Plugin, Probe, Process,

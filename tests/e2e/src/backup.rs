@@ -277,19 +277,7 @@ impl Run<'_> {
     /// Where it does not start.
     pub fn pod_with_running(&self, container: &str) -> Result<String> {
         let selector = format!("batch.kubernetes.io/job-name={}", self.job);
-        self.backup.world.kubectl(["get", "pods", "--selector", &selector]).watch("the run's pod", |pod| {
-            // A watch with a selector shows single objects, the first time perhaps a list.
-            let pods =
-                pod.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![pod.clone()]);
-            let runs = |pod: &&Value| {
-                let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
-                containers.is_some_and(|all| {
-                    all.iter()
-                        .any(|one| text(one, "/name") == container && one.pointer("/state/running").is_some())
-                })
-            };
-            Ok(pods.iter().find(runs).map(|pod| text(pod, "/metadata/name").to_owned()))
-        })
+        pod_with_running(self.backup.world, &selector, container)
     }
 
     /// Waits until status says something of this run while it runs.
@@ -375,8 +363,24 @@ impl Ended {
     }
 }
 
+/// Name of the pod with these labels once this container of it runs.
+pub(crate) fn pod_with_running(world: &World, selector: &str, container: &str) -> Result<String> {
+    world.kubectl(["get", "pods", "--selector", selector]).watch("the pod", |pod| {
+        // A watch with a selector shows single objects, the first time perhaps a list.
+        let pods = pod.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![pod.clone()]);
+        let runs = |pod: &&Value| {
+            let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+            containers.is_some_and(|all| {
+                all.iter()
+                    .any(|one| text(one, "/name") == container && one.pointer("/state/running").is_some())
+            })
+        };
+        Ok(pods.iter().find(runs).map(|pod| text(pod, "/metadata/name").to_owned()))
+    })
+}
+
 /// Makes sure that a sentence begins with the reason and holds the words, whatever their case.
-fn says(sentence: &str, reason: &str, words: &[&str]) -> Result<()> {
+pub(crate) fn says(sentence: &str, reason: &str, words: &[&str]) -> Result<()> {
     ensure!(sentence.starts_with(&format!("{reason}: ")), "expected reason {reason}, found: {sentence}");
     let lower = sentence.to_lowercase();
     for word in words {

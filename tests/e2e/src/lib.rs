@@ -6,6 +6,7 @@
 
 mod backup;
 mod certificates;
+mod comeback;
 mod folder;
 mod kubectl;
 mod leaks;
@@ -19,6 +20,7 @@ mod world;
 
 pub use backup::{Backup, Ended, Run, Spec, job_name, manual_job_name};
 pub use certificates::Certificates;
+pub use comeback::{Restore, restore_of};
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use operator::Operator;
 pub use restore::{Download, untar};

@@ -164,7 +164,7 @@ impl Server {
     }
 
     /// Databases of a PostgreSQL server that can be connected to, without templates.
-    fn databases(&self) -> Result<Vec<String>> {
+    pub fn databases(&self) -> Result<Vec<String>> {
         let sql = "select encode(convert_to(datname, 'UTF8'), 'hex') from pg_database where datallowconn and not datistemplate";
         let names = self.sql("postgres", sql)?;
         Ok(names.lines().map(from_hex).collect())

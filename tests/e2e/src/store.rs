@@ -148,6 +148,21 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Damages one byte in the middle of an object on a claim.
+    ///
+    /// # Errors
+    /// Where it is not there, or in a bucket.
+    pub fn flip_a_byte(&self, key: &str) -> Result<()> {
+        let Self::Claim { namespace, name } = self else { anyhow::bail!("a bucket's objects are whole") };
+        let flip = "f=/claim/$1; half=$(($(wc -c <\"$f\") / 2)); \
+                    byte=$(dd if=\"$f\" bs=1 skip=$half count=1 2>/dev/null | od -An -tu1 | tr -d ' '); \
+                    printf \"\\\\$(printf %o $(((byte + 1) % 256)))\" | \
+                    dd of=\"$f\" bs=1 seek=$half count=1 conv=notrunc 2>/dev/null";
+        exec(namespace, name, &["sh", "-ec", flip, "sh", key]).text().map(drop)
+    }
+}
+
 /// Name of the pod that looks into a claim.
 fn inspector(claim: &str) -> String {
     format!("inspect-{claim}")

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     backup::{Backup, Spec},
+    comeback::Restore,
     kubectl::{Call, kubectl},
     leaks, nasty_secret,
     seed::Login,
@@ -150,12 +151,21 @@ impl World {
         Backup::apply(self, name, spec)
     }
 
+    /// Applies a `DatabaseRestore`.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub fn restore(&self, name: &str, spec: &Value) -> Result<Restore<'_>> {
+        Restore::apply(self, name, spec)
+    }
+
     /// Everything that tells why a test failed.
     fn describe(&self) -> String {
         let show = |title: &str, call: Call| {
             format!("--- {title}\n{}\n", call.text().unwrap_or_else(|error| error.to_string()))
         };
-        let mut report = show("databasebackups", self.kubectl(["describe", "databasebackups"]));
+        let mut report =
+            show("databasebackups", self.kubectl(["describe", "databasebackups,databaserestores"]));
         report += &show("events", self.kubectl(["get", "events", "--sort-by=.lastTimestamp"]));
         report += &show("jobs and pods", self.kubectl(["get", "jobs,pods,pvc", "--output", "wide"]));
         let pods = self.kubectl(["get", "pods", "--output", "name"]).text().unwrap_or_default();

@@ -124,7 +124,12 @@ impl Client {
     /// # Errors
     /// [`Reason::ClientLost`].
     pub(crate) async fn next(&mut self) -> Result<Reply, Failure> {
-        wire::receive_reply(&mut self.from).await.map_err(|error| lost(&error))
+        Listener(&mut self.from).next().await
+    }
+
+    /// Both directions at a time, for a request whose bytes are sent while its replies come.
+    pub(crate) fn halves(&mut self) -> (Listener<'_>, Speaker<'_>) {
+        (Listener(&mut self.from), Speaker(&mut self.to))
     }
 
     /// Tells the client that nothing more is wanted.
@@ -137,10 +142,46 @@ impl Client {
     }
 }
 
+/// What the client says.
+#[derive(Debug)]
+pub(crate) struct Listener<'a>(&'a mut BufReader<OwnedReadHalf>);
+
+impl Listener<'_> {
+    /// The next reply.
+    ///
+    /// # Errors
+    /// [`Reason::ClientLost`].
+    pub(crate) async fn next(&mut self) -> Result<Reply, Failure> {
+        wire::receive_reply(&mut self.0).await.map_err(|error| lost(&error))
+    }
+}
+
+/// What is said to the client.
+#[derive(Debug)]
+pub(crate) struct Speaker<'a>(&'a mut OwnedWriteHalf);
+
+impl Speaker<'_> {
+    /// A piece for a loading process; at most [`wire::MAX_PAYLOAD`] bytes.
+    ///
+    /// # Errors
+    /// [`Reason::ClientLost`].
+    pub(crate) async fn input(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        wire::send_input(&mut self.0, bytes).await.map_err(|error| lost(&error))
+    }
+
+    /// That was all of it.
+    ///
+    /// # Errors
+    /// [`Reason::ClientLost`].
+    pub(crate) async fn input_end(&mut self) -> Result<(), Failure> {
+        wire::send_input_end(&mut self.0).await.map_err(|error| lost(&error))
+    }
+}
+
 fn lost(error: &WireError) -> Failure {
     let message = match error {
         WireError::Closed | WireError::Broken(_) => format!(
-            "the client container went away before the dump was complete ({error}): it was killed, perhaps out of \
+            "the client container went away before its work was done ({error}): it was killed, perhaps out of \
              memory, see the pod's status"
         ),
         WireError::TooLong(_) | WireError::UnknownType(_) | WireError::Malformed(_) => {

@@ -130,7 +130,13 @@ pub(crate) fn judge(
 }
 
 /// A process that died of a signal never succeeded.
-fn exit(program: &str, end: End, success: &[i32], reason: Reason, stderr: &str) -> Result<(), Failure> {
+pub(super) fn exit(
+    program: &str,
+    end: End,
+    success: &[i32],
+    reason: Reason,
+    stderr: &str,
+) -> Result<(), Failure> {
     let failed = |reason, what: String| {
         let lines = last_lines(stderr);
         let colon = if lines.is_empty() { "" } else { ": " };

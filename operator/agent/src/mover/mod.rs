@@ -17,6 +17,7 @@ mod parts;
 mod place;
 pub mod probe;
 mod progress;
+pub mod restore;
 mod room;
 mod store;
 mod transform;
@@ -272,6 +273,7 @@ fn nothing(at: Timestamp) -> RunReport {
         found: false,
         started_at: at,
         finished_at: at,
+        restored: None,
     }
 }
 

@@ -94,7 +94,10 @@ async fn list(client: &mut Client, source: usize, per_item: &PerItem) -> Result<
 }
 
 /// Output, standard error and end of a short process; no output: more than `max` bytes.
-async fn collect(client: &mut Client, max: usize) -> Result<(Option<Vec<u8>>, String, Ended), Failure> {
+pub(super) async fn collect(
+    client: &mut Client,
+    max: usize,
+) -> Result<(Option<Vec<u8>>, String, Ended), Failure> {
     let mut output = Some(Vec::new());
     let mut stderr = TextTail::default();
     loop {

@@ -5,6 +5,7 @@
 
 use std::{
     fs, io,
+    ops::Range,
     path::{Path as FsPath, PathBuf},
     sync::Arc,
     time::Duration,
@@ -125,6 +126,15 @@ impl Store {
         }
         let bytes = found.bytes().await.map_err(|error| self.place.failure("read", &error))?;
         Ok(Some(bytes.to_vec()))
+    }
+
+    /// Some bytes of an object.
+    ///
+    /// # Errors
+    /// It has not so many, or the store fails.
+    pub(crate) async fn range(&self, path: &Path, range: Range<u64>) -> Result<Vec<u8>, Failure> {
+        let read = self.objects.get_range(path, range).await;
+        Ok(read.map_err(|error| self.place.failure("read", &error))?.to_vec())
     }
 
     /// Begins an upload, which also shows that the storage can be written.

@@ -3,7 +3,9 @@
 //! It holds the database's secrets and no key of the storage. What it lets out over the socket and into its log
 //! is the dump, exit codes, and standard error without the secrets.
 
+mod blank;
 mod encode;
+mod load;
 mod output;
 mod process;
 mod redact;
@@ -12,7 +14,12 @@ mod scribe;
 mod secrets;
 mod step;
 
-use std::{io, path::Path, pin::Pin, time::Duration};
+use std::{
+    io,
+    path::Path,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use dbbackup_protocol::report::Reason;
 use tokio::{
@@ -29,7 +36,7 @@ use crate::{
     failure::Failure,
     order::Order,
     paths::PodPaths,
-    wire::{self, Reply, Request, WireError},
+    wire::{self, Reply, Request, WireError, Word},
 };
 
 /// Between two looks for the socket.
@@ -110,9 +117,9 @@ async fn connect(paths: &PodPaths, seconds: u64) -> Result<Option<UnixStream>, S
     }
 }
 
-async fn read_requests(mut from: OwnedReadHalf, requests: mpsc::Sender<Result<Request, WireError>>) {
+async fn read_requests(mut from: OwnedReadHalf, requests: mpsc::Sender<Result<Word, WireError>>) {
     loop {
-        let request = wire::receive_request(&mut from).await;
+        let request = wire::receive_word(&mut from).await;
         let last = request.is_err();
         if requests.send(request).await.is_err() || last {
             return;
@@ -132,7 +139,7 @@ async fn write_replies(mut to: OwnedWriteHalf, mut replies: mpsc::Receiver<Reply
 async fn serve(
     order: &Order,
     paths: &PodPaths,
-    mut requests: mpsc::Receiver<Result<Request, WireError>>,
+    mut requests: mpsc::Receiver<Result<Word, WireError>>,
     replies: mpsc::Sender<Reply>,
     mut stop: Pin<Box<impl Future<Output = ()>>>,
 ) -> Result<(), ShimError> {
@@ -144,8 +151,10 @@ async fn serve(
             () = &mut stop => return Err(ShimError::Terminated),
         };
         let request = match request {
-            Ok(Request::Finish) => return Ok(()),
-            Ok(request) => request,
+            Ok(Word::Ask(Request::Finish)) => return Ok(()),
+            Ok(Word::Ask(request)) => request,
+            // Of a process that has ended before it read everything.
+            Ok(Word::Input(_) | Word::InputEnd) => continue,
             // A mover that needed nothing of us leaves its mark and goes.
             Err(_) if served == 0 && paths.done.exists() => return Ok(()),
             Err(error) => return Err(ShimError::MoverLost(error)),
@@ -155,15 +164,14 @@ async fn serve(
         let done = match &workshop {
             Err(failure) => Err(failure.clone()),
             Ok(workshop) => {
+                let (feed, input) = mpsc::channel(REPLIES);
+                let mut work = pin!(workshop.carry_out(&request, &replies, input));
                 let outcome = tokio::select! {
-                    outcome = workshop.carry_out(&request, &replies) => Ok(outcome),
-                    next = requests.recv() => Err(match next {
-                        Some(Err(error)) => ShimError::MoverLost(error),
-                        None => ShimError::MoverLost(WireError::Closed),
-                        Some(Ok(_)) => ShimError::Interrupted(format!("{request:?}")),
-                    }),
+                    outcome = &mut work => Ok(outcome),
+                    interrupted = pass_on(&mut requests, feed, &request) => Err(interrupted),
                     () = &mut stop => Err(ShimError::Terminated),
                 };
+                // Before the work is dropped, and with it the standard input of a process that would take that for the end.
                 if !matches!(outcome, Ok(Ok(_))) {
                     workshop.groups.stop(workshop.grace()).await;
                 }
@@ -173,6 +181,28 @@ async fn serve(
         tracing::info!(?done, "done");
         if replies.send(Reply::Done(done.map_err(Into::into))).await.is_err() {
             return Err(ShimError::MoverLost(WireError::Closed));
+        }
+    }
+}
+
+/// Hands the bytes for a loading process on until the mover says something else; dropping `feed` is their end.
+async fn pass_on(
+    requests: &mut mpsc::Receiver<Result<Word, WireError>>,
+    feed: mpsc::Sender<Vec<u8>>,
+    request: &Request,
+) -> ShimError {
+    let mut feed = Some(feed);
+    loop {
+        match requests.recv().await {
+            // A process that reads no more says by its exit code whether that was well.
+            Some(Ok(Word::Input(piece))) => match &feed {
+                Some(feed) => drop(feed.send(piece).await),
+                None => return ShimError::Interrupted(format!("{request:?}")),
+            },
+            Some(Ok(Word::InputEnd)) => feed = None,
+            Some(Ok(Word::Ask(_))) => return ShimError::Interrupted(format!("{request:?}")),
+            Some(Err(error)) => return ShimError::MoverLost(error),
+            None => return ShimError::MoverLost(WireError::Closed),
         }
     }
 }

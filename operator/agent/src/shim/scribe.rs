@@ -6,7 +6,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::redact::{RedactingStream, Redactor};
+use super::{
+    blank::Blanking,
+    redact::{RedactingStream, Redactor},
+};
 use crate::{
     failure::Failure,
     text::TextTail,
@@ -21,6 +24,7 @@ pub(crate) struct Scribe {
     program: String,
     finder: Finder,
     redacting: RedactingStream,
+    blanking: Option<Blanking>,
     line: Vec<u8>,
     tail: TextTail,
 }
@@ -32,9 +36,15 @@ impl Scribe {
             program: program.to_owned(),
             finder: Finder::new(required.unwrap_or_default()),
             redacting: redactor.stream(),
+            blanking: None,
             line: Vec::new(),
             tail: TextTail::default(),
         }
+    }
+
+    /// The same without what may be rows.
+    pub(crate) fn without(self, blanking: Blanking) -> Self {
+        Self { blanking: Some(blanking), ..self }
     }
 
     /// Reads to the end; `replies` gets what may be seen.
@@ -57,6 +67,10 @@ impl Scribe {
             let piece = buffer.get(..count).unwrap_or_default();
             self.finder.push(piece);
             let visible = if piece.is_empty() { self.redacting.finish() } else { self.redacting.push(piece) };
+            let visible = match &mut self.blanking {
+                Some(blanking) => blanking.push(&visible, piece.is_empty()),
+                None => visible,
+            };
             self.tail.push(&visible);
             self.log(&visible, piece.is_empty());
             if let Some(replies) = replies {

@@ -2,10 +2,14 @@
 
 use std::{path::Path, pin::pin, process::Stdio, time::Duration};
 
-use dbbackup_protocol::plan::{BackupPlan, Output, Part, PartSource, Process};
+use dbbackup_protocol::{
+    plan::{BackupPlan, Output, Part, PartSource, Process},
+    restore::{Load, RestorePlan},
+};
 use tokio::{process::Child, sync::mpsc, time::timeout};
 
 use super::{
+    blank::Blanking,
     output::{Place, Sink},
     process::{Groups, group, pipes, wait},
     redact::Redactor,
@@ -40,6 +44,8 @@ struct Job<'a> {
     stderr_required: Option<&'a str>,
     /// Standard output may be shown to people.
     shown: bool,
+    /// Standard error may hold rows, which nobody is shown.
+    rows: bool,
 }
 
 impl<'a> Job<'a> {
@@ -53,6 +59,7 @@ impl<'a> Job<'a> {
             verifier: None,
             stderr_required: None,
             shown: false,
+            rows: false,
         }
     }
 
@@ -81,6 +88,23 @@ impl<'a> Job<'a> {
                 order.plan.queries.get(*index).map(|query| Self::shown(&query.process))
             }
             (Order::Probe(_), _) => None,
+            (Order::Restore(order), request) => Self::of_restore(&order.plan, request),
+        }
+    }
+
+    /// All but the loading, see [`loading`].
+    fn of_restore(plan: &'a RestorePlan, request: &'a Request) -> Option<Self> {
+        match request {
+            Request::Existing => plan.existing.as_ref().map(|listing| Self::plain(&listing.items)),
+            Request::Contents { part, item } => {
+                let process = plan.parts.get(*part)?.contents.as_ref()?;
+                Some(Self { item: item.as_deref(), ..Self::shown(process) })
+            }
+            Request::Step { part, stage, index, item } => {
+                let step = plan.parts.get(*part)?.steps(*stage).get(*index)?;
+                Some(Self { item: item.as_deref(), rows: true, ..Self::shown(&step.process) })
+            }
+            _ => None,
         }
     }
 
@@ -96,13 +120,23 @@ impl<'a> Job<'a> {
                 (PartSource::PerItem(per_item), Some(item)) => Some(Self::dump(&per_item.each, Some(item))),
                 (PartSource::One(_), Some(_)) | (PartSource::PerItem(_), None) => None,
             },
-            Request::Query { .. } | Request::Finish => None,
+            _ => None,
         }
     }
 }
 
+/// What loads, and the name in the target.
+fn loading<'a>(order: &'a Order, request: &'a Request) -> Option<(&'a Load, Option<&'a str>)> {
+    match (order, request) {
+        (Order::Restore(order), Request::Load { part, item }) => {
+            order.plan.parts.get(*part).map(|part| (&part.load, item.as_deref()))
+        }
+        _ => None,
+    }
+}
+
 impl Workshop<'_> {
-    /// Carries out `request`. Cancelled by dropping it; [`Groups::stop`] then ends the processes.
+    /// Carries out `request`; `input` is what a loading process reads. Cancelled by dropping it; [`Groups::stop`] then ends the processes.
     ///
     /// # Errors
     /// It could not be done, or the mover has gone. Processes may still run.
@@ -110,21 +144,29 @@ impl Workshop<'_> {
         &self,
         request: &Request,
         replies: &mpsc::Sender<Reply>,
+        input: mpsc::Receiver<Vec<u8>>,
     ) -> Result<Ended, Failure> {
+        if let Some((load, item)) = loading(self.order, request) {
+            return self.load(load, item, replies, input).await;
+        }
         let unknown = || Failure::plan(format!("it has nothing for {request:?}"));
         let job = Job::of(self.order, request).ok_or_else(unknown)?;
         self.run(&job, replies).await
     }
 
-    async fn run(&self, job: &Job<'_>, replies: &mpsc::Sender<Reply>) -> Result<Ended, Failure> {
-        let place = Place::resolve(job.output, &self.paths.scratch)?;
-        place.clear()?;
-        let renderer = Renderer {
+    pub(super) fn renderer(&self) -> Renderer<'_> {
+        Renderer {
             secrets: &self.secrets,
             config_dir: &self.paths.config,
             scratch_dir: &self.paths.scratch,
             image: self.order.client_image(),
-        };
+        }
+    }
+
+    async fn run(&self, job: &Job<'_>, replies: &mpsc::Sender<Reply>) -> Result<Ended, Failure> {
+        let place = Place::resolve(job.output, &self.paths.scratch)?;
+        place.clear()?;
+        let renderer = self.renderer();
         let command = renderer.command(job.process, job.item)?;
         let verifier = job.verifier.map(|process| renderer.command(process, job.item)).transpose()?;
         let mut verifier = match &verifier {
@@ -162,6 +204,9 @@ impl Workshop<'_> {
         let (stdout, stderr) = pipes(&mut child)?;
         let replies = sink.replies;
         let mut errors = Scribe::new(&name, &self.redactor, job.stderr_required);
+        if job.rows {
+            errors = errors.without(Blanking::default());
+        }
         let mut chatter = Scribe::new(&name, &self.redactor, None);
         let end = {
             let output = async {
@@ -199,7 +244,7 @@ impl Workshop<'_> {
     /// Does `work` while following standard error. Standard output is read to its very end, whoever holds it:
     /// what is missing there is missing in the dump. A straggler that only holds standard error is given the
     /// grace period, then not listened to any more.
-    async fn with_stderr<T>(
+    pub(super) async fn with_stderr<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
         stderr: impl Future<Output = Result<(), Failure>>,
@@ -224,6 +269,6 @@ impl Workshop<'_> {
     }
 }
 
-fn program_name(program: &Path) -> String {
+pub(super) fn program_name(program: &Path) -> String {
     program.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

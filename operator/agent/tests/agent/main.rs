@@ -7,5 +7,6 @@ mod finding;
 mod fixture;
 mod hostile;
 mod probing;
+mod restoring;
 mod stopping;
 mod storing;

@@ -4,6 +4,8 @@ use dbbackup_core::police;
 use dbbackup_protocol::{
     contract::{Fact, Request},
     optional::{Answer, Failure},
+    plan::PartSource,
+    restore::{Mode, Rename, RestoreRequest},
 };
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
 const PRINTED: [&str; 6] =
     ["", "\n", "17.2\n", "c4n4ry\u{fffd}\0\"'", "9999999999999999999999", "{\"a\": [1"];
 
-/// Asks `probe` and `diagnose` for what they would be asked.
+/// Asks `probe`, `diagnose` and `restore` for what they would be asked.
 pub(super) fn examine(examiner: &mut Examiner<'_>, seeds: &[Seed], exported: &[String], report: &mut Report) {
     let exports = |name: &str| exported.iter().any(|export| export == name);
     if exports("probe") {
@@ -31,6 +33,54 @@ pub(super) fn examine(examiner: &mut Examiner<'_>, seeds: &[Seed], exported: &[S
     } else {
         report.skipped(Id::Diagnose, "the plugin does not export it".to_owned());
     }
+    if exports("restore") {
+        let (faults, plans) = restore(examiner, seeds);
+        report.settle(Id::Restore, faults, format!("{plans} restores planned"));
+    } else {
+        report.skipped(Id::Restore, "the plugin does not export it".to_owned());
+    }
+}
+
+/// Everything of a backup, and a part of it under other names: plans that the operator accepts, the same each time, with a
+/// word about every part that the plugin's own backup would have.
+fn restore(examiner: &mut Examiner<'_>, seeds: &[Seed]) -> (Vec<String>, usize) {
+    let mut faults = Vec::new();
+    let mut plans = 0;
+    for seed in seeds {
+        let settings = seed.object.spec.settings.clone().unwrap_or_default();
+        let Ok(target) = seed.request(examiner.plugin, &settings) else { continue };
+        let all = RestoreRequest {
+            target: target.clone(),
+            databases: vec![],
+            renames: vec![],
+            mode: Mode::Refuse,
+            facts: vec![],
+        };
+        let renames = vec![Rename { source: "--help".to_owned(), target: "host=x; $(y) `z`".to_owned() }];
+        let databases = vec!["--help".to_owned(), "a b".to_owned()];
+        let some = RestoreRequest { databases, renames, mode: Mode::Replace, ..all.clone() };
+        for (what, request) in [("all", all), ("some", some)] {
+            let about = format!("restore of {what}, {}", seed.about);
+            let ask = |plugin: &dbbackup_plugin_host::Plugin| plugin.restore_plan(&request).transpose();
+            let first = examiner.call(&about, ask);
+            if examiner.call(&about, ask) != first {
+                faults.push(format!("{about}: the second answer is another one than the first"));
+            }
+            let Some(Some(Ok(plan))) = first else { continue };
+            plans += 1;
+            let violations = police::check_restore(&plan, examiner.plugin.description(), &target.bindings);
+            faults.extend(violations.iter().map(|violation| format!("{about}: {violation}")));
+            let Some(Ok(backup)) = examiner.call(&about, |plugin| plugin.plan(&target)) else { continue };
+            for part in backup.parts.iter().map(PartSource::part) {
+                let known =
+                    plan.parts.iter().map(|it| &it.part).chain(&plan.skipped).any(|it| *it == part.name);
+                if !known {
+                    faults.push(format!("{about}: it has no word about part {} of the backup", part.name));
+                }
+            }
+        }
+    }
+    (faults, plans)
 }
 
 fn probe(examiner: &mut Examiner<'_>, seeds: &[Seed]) -> (Vec<String>, usize) {
@@ -95,7 +145,7 @@ fn read(
 
 fn diagnose(examiner: &mut Examiner<'_>) -> Vec<String> {
     let mut faults = Vec::new();
-    for phase in ["probe", "check", "list", "dump", "verify", "no-such-phase"] {
+    for phase in ["probe", "check", "list", "dump", "verify", "load", "no-such-phase"] {
         for stderr in PRINTED {
             let failure = Failure {
                 phase: phase.to_owned(),

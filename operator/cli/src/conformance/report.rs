@@ -61,12 +61,14 @@ pub(crate) enum Id {
     Probe,
     /// The optional interface keeps the contract.
     Diagnose,
+    /// The optional interface keeps the contract.
+    Restore,
 }
 
 impl Id {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::FileMode,
         Self::Size,
         Self::Component,
@@ -90,6 +92,7 @@ impl Id {
         Self::Memory,
         Self::Probe,
         Self::Diagnose,
+        Self::Restore,
     ];
 
     /// Its stable name.
@@ -118,6 +121,7 @@ impl Id {
             Self::Memory => "memory",
             Self::Probe => "probe",
             Self::Diagnose => "diagnose",
+            Self::Restore => "restore",
         }
     }
 }

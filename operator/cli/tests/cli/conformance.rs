@@ -36,7 +36,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("no-schema", &["description"]),
     ("refuse", &["plans"]),
     ("panic", &["answers"]),
-    ("police", &["police"]),
+    ("police", &["police", "restore"]),
     ("binding", &["police"]),
     ("nul", &["police"]),
     ("check-differs", &["check-agrees"]),
@@ -58,6 +58,8 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("probe-twice", &["probe"]),
     ("probe-silent", &["probe"]),
     ("diagnose", &["answers"]),
+    ("restore-loose", &["restore"]),
+    ("restore-silent", &["restore"]),
 ];
 
 #[test]

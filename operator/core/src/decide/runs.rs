@@ -66,8 +66,8 @@ fn vanished(record: RunRecord, now: Timestamp) -> RunRecord {
     }
 }
 
-/// `known` is what status says of it so far.
-fn record(job: &ObservedJob, known: Option<&RunRecord>, now: Timestamp) -> RunRecord {
+/// What is to be said of a Job; `known` is what status says of it so far.
+pub(crate) fn record(job: &ObservedJob, known: Option<&RunRecord>, now: Timestamp) -> RunRecord {
     let slot = Time(job.slot.unwrap_or(job.created_at));
     let running = RunRecord {
         manual: job.token.is_some(),
@@ -152,8 +152,8 @@ fn complete(job: &ObservedJob, ended: RunRecord) -> RunRecord {
             result: RunResult::Failed,
             reason: Some("ReportLost".into()),
             message: Some(format!(
-                "the Job is complete, but {why}: without a report nothing proves that a backup was written, so this run counts \
-                 as failed"
+                "the Job is complete, but {why}: without a report nothing proves that its work was done, so this run counts as \
+                 failed"
             )),
             ..ended
         };

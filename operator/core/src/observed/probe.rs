@@ -112,7 +112,16 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::DeadlineExceeded
         | Reason::Terminated
         | Reason::Internal
-        | Reason::RecipientInvalid => false,
+        | Reason::RecipientInvalid
+        // Of restores only.
+        | Reason::BackupNotFound
+        | Reason::BackupDamaged
+        | Reason::BackupNotSuitable
+        | Reason::TargetNotEmpty
+        | Reason::StepFailed
+        | Reason::LoadFailed
+        | Reason::LoadKilled
+        | Reason::LoadIncomplete => false,
     };
     match trouble {
         Some(Trouble { reason, message }) => ProbeState::Failed { reason: reason.into(), message, blocking },

@@ -6,6 +6,7 @@ mod diff;
 mod fixture;
 mod make;
 mod probe;
+mod restore;
 
 use dbbackup_protocol::{
     contract::Issue,
@@ -17,6 +18,7 @@ pub use compare::{Comparison, compare};
 pub use diff::{Difference, diff};
 pub use make::{Administration, plan};
 pub use probe::{PlannedProbe, Probing, explain, findings};
+pub use restore::{PlannedRestore, plan_restore};
 
 /// The answer for one object as it is now.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,6 +6,7 @@
 //! few characters: it may hold what a log should not.
 
 mod process;
+mod restore;
 mod rules;
 mod speech;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use dbbackup_protocol::{
     probe::MAX_QUERIES,
 };
 
+pub use restore::check_restore;
 pub use rules::Rule;
 pub use speech::{diagnosis, findings};
 
@@ -220,12 +222,7 @@ impl<'a> Police<'a> {
     fn completion(&mut self, completion: &Completion, pointer: &str, items: Items) {
         let Completion { exit_codes, header, tail, verifier, stderr_required, minimum_bytes } = completion;
         let at = |field: &str| format!("{pointer}/{field}");
-        let sane = !exit_codes.is_empty()
-            && exit_codes.len() <= MAX_COUNT
-            && exit_codes.iter().all(|code| (0..=255).contains(code));
-        self.require(sane, Rule::ExitCodes, &at("exit_codes"), || {
-            "at least one exit code from 0 to 255 means success".into()
-        });
+        self.exit_codes(exit_codes, &at("exit_codes"));
         self.require(*minimum_bytes >= 1, Rule::MinimumBytes, &at("minimum_bytes"), || {
             "an empty dump is no dump: at least 1".into()
         });
@@ -246,6 +243,15 @@ impl<'a> Police<'a> {
         if let Some(text) = stderr_required {
             self.mark(text.as_bytes(), &at("stderr_required"), Empty::Refused);
         }
+    }
+
+    fn exit_codes(&mut self, exit_codes: &[i32], pointer: &str) {
+        let sane = !exit_codes.is_empty()
+            && exit_codes.len() <= MAX_COUNT
+            && exit_codes.iter().all(|code| (0..=255).contains(code));
+        self.require(sane, Rule::ExitCodes, pointer, || {
+            "at least one exit code from 0 to 255 means success".into()
+        });
     }
 
     /// Bytes that are looked for: looking for nothing would always succeed.

@@ -10,6 +10,7 @@
 mod encryption;
 mod pod;
 mod probe;
+mod restore;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,8 @@ use k8s_openapi::{
 };
 
 pub use probe::{ProbeInput, render_probe};
+pub(crate) use restore::mode;
+pub use restore::{RestoreInput, render_restore};
 pub use storage::destination;
 
 use crate::{decide::NewJob, names, planning::Planned};
@@ -177,6 +180,9 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
 /// The object that a Job belongs to, as read from the API server.
 #[derive(Clone, Copy, Debug)]
 struct Owner<'a> {
+    kind: &'static str,
+    /// Label with its name.
+    label: &'static str,
     namespace: &'a str,
     name: &'a str,
     uid: &'a str,
@@ -184,8 +190,13 @@ struct Owner<'a> {
 
 impl<'a> Owner<'a> {
     fn of(object: &'a DatabaseBackup) -> Result<Self, RenderError> {
-        let metadata = &object.metadata;
+        Self::by("DatabaseBackup", NAME_LABEL, &object.metadata)
+    }
+
+    fn by(kind: &'static str, label: &'static str, metadata: &'a ObjectMeta) -> Result<Self, RenderError> {
         Ok(Self {
+            kind,
+            label,
             namespace: metadata.namespace.as_deref().ok_or(RenderError::Incomplete("metadata.namespace"))?,
             name: metadata.name.as_deref().ok_or(RenderError::Incomplete("metadata.name"))?,
             uid: metadata.uid.as_deref().ok_or(RenderError::Incomplete("metadata.uid"))?,
@@ -194,13 +205,13 @@ impl<'a> Owner<'a> {
 
     fn labels(&self) -> BTreeMap<String, String> {
         let (app, value) = APP_LABEL;
-        BTreeMap::from([(app.into(), value.into()), (NAME_LABEL.into(), self.name.to_owned())])
+        BTreeMap::from([(app.into(), value.into()), (self.label.into(), self.name.to_owned())])
     }
 
     fn reference(&self) -> OwnerReference {
         OwnerReference {
             api_version: format!("{GROUP}/v1alpha1"),
-            kind: "DatabaseBackup".into(),
+            kind: self.kind.into(),
             name: self.name.to_owned(),
             uid: self.uid.to_owned(),
             controller: Some(true),

@@ -6,7 +6,7 @@ use dbbackup_api::{DatabaseBackupSpec, GROUP, PROBE, PURPOSE_LABEL, template::Po
 use dbbackup_protocol::{
     pod::{
         AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_DB_TYPE, ENV_POD_UID,
-        ENV_PROBE_ORDER, ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL, MOVER,
+        ENV_PROBE_ORDER, ENV_RESTORE_ORDER, ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL, MOVER,
     },
     work_order::BoundSecret,
 };
@@ -51,6 +51,8 @@ pub(super) enum Purpose {
     Backup,
     /// It asks the server; there is nothing of the storage in it.
     Probe,
+    /// It brings a backup back; the storage is only read.
+    Restore,
 }
 
 /// The pod template of the Job.
@@ -170,12 +172,12 @@ fn env(parts: &Parts<'_>) -> Vec<EnvVar> {
     let order =
         |name: &str| EnvVar { name: name.into(), value: Some(parts.order.to_owned()), value_from: None };
     match parts.purpose {
-        Purpose::Backup => vec![
+        Purpose::Backup | Purpose::Restore => vec![
             literal(ENV_DB_TYPE, &spec.database_type),
             literal(ENV_STORAGE_TYPE, destination.type_.as_str()),
             literal(ENV_BUCKET, destination.bucket.as_deref().unwrap_or_default()),
             literal(ENV_BACKUP_PATH, destination.path.as_deref().unwrap_or_default()),
-            order(ENV_WORK_ORDER),
+            order(if parts.purpose == Purpose::Restore { ENV_RESTORE_ORDER } else { ENV_WORK_ORDER }),
         ],
         Purpose::Probe => vec![literal(ENV_DB_TYPE, &spec.database_type), order(ENV_PROBE_ORDER)],
     }

@@ -94,7 +94,7 @@ pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     }
     all.extend(projected("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
     all.extend(projected("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
-    all.extend(claim(parts.spec));
+    all.extend(claim(parts.spec, parts.purpose));
     all
 }
 
@@ -151,7 +151,9 @@ fn is_s3(spec: &DatabaseBackupSpec) -> bool {
     spec.storage_destination.type_ == StorageType::S3
 }
 
-fn claim(spec: &DatabaseBackupSpec) -> Option<Mounted> {
+fn claim(spec: &DatabaseBackupSpec, purpose: Purpose) -> Option<Mounted> {
+    let (writers, readers): Mounters =
+        if purpose == Purpose::Restore { (&[], &[Mounter::Mover]) } else { (&[Mounter::Mover], &[]) };
     let destination = &spec.storage_destination;
     let claim_name = destination.pvc_name.clone().filter(|_| destination.type_ == StorageType::Pvc)?;
     Some(Mounted {
@@ -164,8 +166,8 @@ fn claim(spec: &DatabaseBackupSpec) -> Option<Mounted> {
             ..Volume::default()
         },
         path: BACKUPS_DIR,
-        writers: &[Mounter::Mover],
-        readers: &[],
+        writers,
+        readers,
     })
 }
 

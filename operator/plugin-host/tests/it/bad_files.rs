@@ -116,9 +116,11 @@ fn interfaces_of_another_shape_are_found_at_load_time() {
     assert_eq!(interface, "backup");
     assert!(why.contains("maximum-bytes"), "{why}");
     // The same of the optional ones: found now, and not at their first use.
-    for (interface, from, to) in
-        [("probe", "size-mebibytes", "size-megabytes"), ("diagnose", "retryable", "retriable")]
-    {
+    for (interface, from, to) in [
+        ("probe", "size-mebibytes", "size-megabytes"),
+        ("diagnose", "retryable", "retriable"),
+        ("restore", "existing", "existant"),
+    ] {
         let error = load(&patched(&[(from, to)])).unwrap_err();
         let LoadError::WrongShape { interface: named, why } = &error else { panic!("{error}") };
         assert_eq!(named, interface);

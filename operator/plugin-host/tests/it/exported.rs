@@ -4,6 +4,7 @@ use dbbackup_plugin_host::{CallError, Plugin};
 use dbbackup_protocol::{
     contract::{Fact, Request},
     optional::{Answer, Failure},
+    restore::{Effect, Input, Mode, Rename, RestoreRequest},
 };
 use serde_json::json;
 
@@ -35,6 +36,11 @@ fn answer(name: &str, exit_code: i32, stdout: &str, stderr: &str) -> Answer {
     }
 }
 
+fn restore(target: Request) -> RestoreRequest {
+    let renames = vec![Rename { source: "a".into(), target: "b".into() }];
+    RestoreRequest { target, databases: vec!["c".into()], renames, mode: Mode::Replace, facts: vec![] }
+}
+
 fn with_settings(plugin: &Plugin, database_type: &str) -> Request {
     let own =
         if database_type == "generic" { json!({"argv": ["dump"], "probe": ["ask"]}) } else { json!({}) };
@@ -49,6 +55,7 @@ fn a_plugin_without_them_is_none_the_worse() {
     assert!(plugin.probe_plan(&request).is_none());
     assert!(plugin.probe_read(&request, &[]).is_none());
     assert_eq!(plugin.explain(&failure("dump", "FATAL")), Ok(None));
+    assert!(plugin.restore_plan(&restore(request)).is_none());
 }
 
 #[test]
@@ -58,6 +65,14 @@ fn they_are_found_one_by_one() {
     assert_eq!(plan.queries[0].name, "version");
     assert_eq!(plugin.explain(&failure("dump", "")).unwrap(), None);
     assert!(plugin.explain(&failure("sleep", "")).unwrap().unwrap().message.contains("3600"));
+    let plan = plugin.restore_plan(&restore(request("misbehaving-type", "ok"))).unwrap().unwrap().unwrap();
+    let [part] = &plan.parts[..] else { panic!("{plan:?}") };
+    assert_eq!((&part.load.input, part.load.effect), (&Input::Directory("in".into()), Effect::AtEnd));
+    assert_eq!((part.create.len(), part.clear.len(), part.finish.len()), (1, 0, 2));
+    let told = &part.create[0].purpose;
+    assert!(["\"c\"", "\"a\"", "\"b\"", "Replace"].iter().all(|word| told.contains(word)), "{told}");
+    let refused = plugin.restore_plan(&restore(request("misbehaving-type", "refuse"))).unwrap().unwrap();
+    assert_eq!(refused.unwrap_err()[0].reason, "NotNow");
 }
 
 #[test]
@@ -83,6 +98,8 @@ fn each_function_is_contained() {
             "read, {name}"
         );
         assert_eq!(causes(plugin.explain(&failure(name, "")).map(drop)), Err(cause), "explain, {name}");
+        let answer = plugin.restore_plan(&restore(request)).unwrap();
+        assert_eq!(causes(answer.map(drop)), Err(cause), "restore.plan, {name}");
     }
 }
 

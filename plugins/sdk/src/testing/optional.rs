@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Answer, Diagnose, Diagnosis, Fact, Failure, Findings, Probe, ProbePlan, Request, probe, read};
+use crate::{
+    Answer, Diagnose, Diagnosis, Fact, Failure, Findings, Mode, Probe, ProbePlan, Request, Restore,
+    RestorePlan, RestoreRequest, probe, read, restore,
+};
 
 impl Failure {
     /// A process for the part `database` of `db:1234`, which exited with 1 after these words.
@@ -24,6 +27,36 @@ impl Failure {
         self.facts.push(Fact { key: key.to_owned(), value: value.to_owned() });
         self
     }
+}
+
+impl RestoreRequest {
+    /// All of a backup into this target, which has to be empty.
+    pub fn example(target: Request) -> Self {
+        Self { target, databases: Vec::new(), renames: Vec::new(), mode: Mode::Refuse, facts: Vec::new() }
+    }
+}
+
+/// The plan of a restore, asked for twice: every part of the plugin's own backup has its place in it.
+///
+/// # Panics
+/// When it refuses, forgets a part, or answers the same request differently.
+#[expect(clippy::panic, reason = "an assertion")]
+pub fn restore_of<P: Restore>(request: &RestoreRequest) -> RestorePlan {
+    let first = restore::<P>(request);
+    assert_eq!(first, restore::<P>(request), "equal requests get equal answers");
+    let plan = match first {
+        Ok(plan) => plan,
+        Err(refusal) => panic!("refused: {refusal:?}"),
+    };
+    for source in super::plan_of::<P>(&request.target).parts {
+        let part = match source {
+            crate::PartSource::One(part) => part,
+            crate::PartSource::PerItem(per_item) => per_item.each,
+        };
+        let known = plan.parts.iter().map(|it| &it.part).chain(&plan.skipped).any(|it| *it == part.name);
+        assert!(known, "no word about part {}", part.name);
+    }
+    plan
 }
 
 /// The probe's plan, asked for twice: its queries have different names, and there are at most 16.

@@ -1,7 +1,7 @@
 //! What `deploy/` promises: the operator's rights, the Jobs that it may create, the Secrets that a user may name.
 
 use anyhow::{Context, Result, ensure};
-use dbbackup_e2e::{Call, OPERATOR_NAMESPACE, Spec, World, kubectl, run};
+use dbbackup_e2e::{Call, OPERATOR_NAMESPACE, Spec, World, kubectl, run, until};
 use serde_json::{Value, json};
 
 use crate::posture;
@@ -25,6 +25,8 @@ fn the_operator_has_no_right_to_secrets() -> Result<()> {
         ("update", "jobs"),
         ("update", "databasebackups"),
         ("patch", "databasebackups"),
+        ("create", "databaserestores"),
+        ("patch", "databaserestores"),
         ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io"),
         ("create", "rolebindings"),
         ("impersonate", "users"),
@@ -38,7 +40,7 @@ fn the_operator_has_no_right_to_secrets() -> Result<()> {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn the_api_server_doubts_no_expression_of_a_policy() -> Result<()> {
-    for policy in ["db-backup-operator-jobs", "db-backup-operator-secrets"] {
+    for policy in ["db-backup-operator-jobs", "db-backup-operator-secrets", "db-backup-operator-restores"] {
         let object = kubectl(["get", "validatingadmissionpolicy", policy]).json()?;
         ensure!(object["status"]["typeChecking"] == json!({}), "{policy}: {:#}", object["status"]);
     }
@@ -120,6 +122,8 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
         refused("/metadata/ownerReferences", None, owned)?;
         refused("/metadata/ownerReferences/0/kind", Some(json!("ConfigMap")), owned)?;
         refused("/metadata/labels/app", None, owned)?;
+        // The label has to be that of its kind.
+        refused("/metadata/ownerReferences/0/kind", Some(json!("DatabaseRestore")), owned)?;
         for (pointer, value, sentence) in dangerous_pods() {
             refused(&format!("/spec/template/spec{pointer}"), value, sentence)?;
         }
@@ -130,7 +134,9 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
 /// A user `writer` who may write `DatabaseBackups` and read the Secrets `mine` and `too`, and a user `reader` who may
 /// read all.
 fn users(world: &World) -> Result<()> {
-    let write = json!({"apiGroups": ["db.example.io"], "resources": ["databasebackups"], "verbs": ["*"]});
+    let verbs = ["create", "get", "patch", "update"];
+    let kinds = ["databasebackups", "databaserestores"];
+    let write = json!({"apiGroups": ["db.example.io"], "resources": kinds, "verbs": verbs});
     let all = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
     let some = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["mine", "too"]});
     for (user, read) in [("writer", some), ("reader", all)] {
@@ -195,6 +201,50 @@ fn who_names_a_secret_may_read_it() -> Result<()> {
         let said = create("writer", &many).refusal()?;
         ensure!(said.contains("more than two Secrets"), "{said}");
         create("reader", &many).text().map(drop)
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn who_restores_may_read_what_is_restored() -> Result<()> {
+    run("restore-names", |world| {
+        users(world)?;
+        let create = |user: &str, source: Value, secret: &str| {
+            let restore = json!({
+                "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseRestore", "metadata": {"name": "any"},
+                "spec": {
+                    "source": source, "databaseType": "postgres",
+                    "target": {"host": "db", "credentials": {"secretName": secret}}
+                }
+            });
+            let create = ["create", "--dry-run=server", "--filename", "-", &format!("--as={user}")];
+            world.kubectl(create).input(restore.to_string())
+        };
+        let folder = |secret: &str| json!({"storage": {"type": "s3", "bucket": "b", "path": "a/b", "secretName": secret}});
+        create("writer", folder("mine"), "too").text()?;
+        for (source, secret, field) in [
+            (folder("theirs"), "mine", "spec.source.storage.secretName"),
+            (folder("mine"), "theirs", "spec.target.credentials.secretName"),
+        ] {
+            let said = create("writer", source.clone(), secret).refusal()?;
+            ensure!(said.contains(field) && said.contains("\"theirs\", which writer may not read"), "{said}");
+            create("reader", source, secret).text()?;
+        }
+        let said = create("writer", json!({"backupName": "orders"}), "mine").refusal()?;
+        ensure!(said.contains("may not restore its backups") && said.contains("verb restore"), "{said}");
+        world
+            .kubectl([
+                "create",
+                "role",
+                "restorer",
+                "--verb=restore",
+                "--resource=databasebackups.db.example.io",
+            ])
+            .text()?;
+        world.kubectl(["create", "rolebinding", "restorer", "--role=restorer", "--user=writer"]).text()?;
+        until("the right to restore", || {
+            Ok(create("writer", json!({"backupName": "orders"}), "mine").text().is_ok().then_some(()))
+        })
     })
 }
 

@@ -13,7 +13,7 @@ use db_backup::plugin::types::{
     Argument, ArgumentPiece, BackupPlan, Completion, Encoding, EnvVar, Fact, Fragment, Issue, Output, Part,
     PartSource, Process, Refusal, Request, Secret, Server,
 };
-use exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
+use exports::db_backup::plugin::{backup, descriptor, diagnose, probe, restore};
 
 struct Guest;
 export!(Guest);
@@ -228,5 +228,35 @@ impl diagnose::Guest for Guest {
         assert!(!(has("diagnose") && failure.stderr.contains('\0')), "cannot read this");
         let _: &[Fact] = &failure.facts;
         None
+    }
+}
+
+impl restore::Guest for Guest {
+    fn plan(_: restore::RestoreRequest) -> Result<restore::RestorePlan, Refusal> {
+        let mut load = process(vec!["load".to_owned()], vec![]);
+        if has("restore-loose") {
+            load.argv.push(Argument { pieces: vec![ArgumentPiece::Item] });
+        }
+        let part = if has("restore-silent") { "other" } else { "database" };
+        Ok(restore::RestorePlan {
+            image: Some("1".to_owned()),
+            existing: None,
+            parts: vec![restore::PartRestore {
+                part: part.to_owned(),
+                required: true,
+                contents: None,
+                create: vec![],
+                clear: vec![],
+                load: restore::Load {
+                    process: load,
+                    input: restore::Input::Stdin,
+                    effect: restore::Effect::Gradual,
+                    exit_codes: vec![0],
+                },
+                finish: vec![],
+            }],
+            skipped: vec![],
+            scratch_mebibytes: None,
+        })
     }
 }

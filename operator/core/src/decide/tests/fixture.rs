@@ -293,6 +293,7 @@ pub(super) fn failure(reason: Reason, message: &str) -> RunReport {
         found: false,
         started_at: Timestamp::UNIX_EPOCH,
         finished_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1),
+        restored: None,
     }
 }
 

@@ -51,7 +51,7 @@ fn names_of(job: &Job, name: &str) -> Vec<String> {
 }
 
 /// Secrets whose volumes a container mounts.
-fn secrets_of(job: &Job, name: &str) -> Vec<String> {
+pub(super) fn secrets_of(job: &Job, name: &str) -> Vec<String> {
     let mounts = container(job, name).volume_mounts.iter().flatten();
     let volumes = pod(job).volumes.as_ref().unwrap();
     mounts
@@ -62,7 +62,8 @@ fn secrets_of(job: &Job, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn assert_safe(job: &Job, spec: &DatabaseBackupSpec) {
+/// What holds for every pod.
+pub(super) fn assert_safe_pod(job: &Job, spec: &DatabaseBackupSpec) {
     let pod = pod(job);
     // Command lines are constants.
     let install = &pod.init_containers.as_ref().unwrap()[0];
@@ -137,6 +138,10 @@ fn assert_safe(job: &Job, spec: &DatabaseBackupSpec) {
         );
         assert_eq!((&mount.sub_path, &mount.sub_path_expr, &mount.mount_propagation), (&None, &None, &None));
     }
+}
+
+fn assert_safe(job: &Job, spec: &DatabaseBackupSpec) {
+    assert_safe_pod(job, spec);
     // The environment is what was written, unexpanded.
     let all = ["DB_TYPE", "STORAGE_TYPE", "BUCKET", "BACKUP_PATH", "WORK_ORDER", "POD_UID"];
     assert_eq!(

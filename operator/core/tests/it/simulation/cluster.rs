@@ -330,6 +330,7 @@ fn report(outcome: Outcome) -> RunReport {
         found: false,
         started_at: Timestamp::UNIX_EPOCH,
         finished_at: Timestamp::UNIX_EPOCH,
+        restored: None,
     }
 }
 

@@ -11,9 +11,9 @@ wit_bindgen::generate!({ path: "../../../../wit", world: "complete-plugin" });
 use db_backup::plugin::host::{Level, log};
 use db_backup::plugin::types::{
     Argument, ArgumentPiece, BackupPlan, Completion, Encoding, EnvVar, Escape, Fragment, Issue, Output, Part,
-    PartSource, Process, Refusal, Request, Secret, Substitution,
+    PartSource, Process, Refusal, Request, Secret, Separator, Substitution,
 };
-use exports::db_backup::plugin::{backup, descriptor, diagnose, probe};
+use exports::db_backup::plugin::{backup, descriptor, diagnose, probe, restore};
 
 struct Guest;
 export!(Guest);
@@ -108,6 +108,41 @@ impl diagnose::Guest for Guest {
     fn explain(failure: diagnose::Failure) -> Option<diagnose::Diagnosis> {
         let message = misbehave(&failure.phase)?;
         Some(diagnose::Diagnosis { reason: "Odd".to_owned(), message, hint: String::new(), retryable: false })
+    }
+}
+
+impl restore::Guest for Guest {
+    /// What it is told comes back in the words of a step.
+    fn plan(request: restore::RestoreRequest) -> Result<restore::RestorePlan, Refusal> {
+        let restore::RestoreRequest { target, databases, renames, mode, facts } = request;
+        let told = format!("{databases:?} {renames:?} {mode:?} {}", facts.len());
+        // Once, because it may be as large as memory is.
+        let items = process(text(&target.name.clone(), target)?);
+        let process = process(String::new());
+        let step =
+            || restore::Step { purpose: told.clone(), process: process.clone(), exit_codes: vec![0, 2] };
+        let load = restore::Load {
+            process: process.clone(),
+            input: restore::Input::Directory("in".to_owned()),
+            effect: restore::Effect::AtEnd,
+            exit_codes: vec![3],
+        };
+        let part = restore::PartRestore {
+            part: "all".to_owned(),
+            required: true,
+            contents: Some(process.clone()),
+            create: vec![step()],
+            clear: vec![],
+            load,
+            finish: vec![step(), step()],
+        };
+        Ok(restore::RestorePlan {
+            image: None,
+            existing: Some(restore::Listing { items, separator: Separator::Nul }),
+            parts: vec![part],
+            skipped: vec!["globals".to_owned()],
+            scratch_mebibytes: Some(7),
+        })
     }
 }
 

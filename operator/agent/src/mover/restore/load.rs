@@ -1,0 +1,143 @@
+//! Hands the bytes of one part to the process that loads them.
+
+use dbbackup_protocol::{
+    report::{Phase, Reason},
+    restore::Effect,
+};
+use object_store::path::Path;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::{
+    PIECES,
+    bytes::{Proof, decode, fetch},
+    ledger::Ledger,
+    object,
+    select::Chosen,
+};
+use crate::{
+    failure::{Failure, failed_process},
+    mover::{
+        client::{Client, Listener, Speaker},
+        judge::{exit, program_of},
+        progress::Progress,
+        store::Store,
+    },
+    text::TextTail,
+    wire::{End, Ended, Reply, Request},
+};
+
+/// Loads one part.
+///
+/// # Errors
+/// The bytes are damaged, the storage fails, or the process does. Where the process works only at its end and has certainly not
+/// come there, the ledger says that nothing has changed.
+pub(super) async fn load(
+    client: &mut Client,
+    store: &Store,
+    run: &Path,
+    part: &Chosen<'_>,
+    progress: &Progress,
+    ledger: &Ledger,
+) -> Result<(), Failure> {
+    let path = object(run, part)?;
+    let before = ledger.begin();
+    if part.proves_itself() {
+        // Until the last bytes go out.
+        ledger.undo(before);
+    }
+    client.ask(&Request::Load { part: part.index, item: part.item.clone() }).await?;
+
+    let (to, from) = mpsc::channel(PIECES);
+    let (plain, pieces) = mpsc::channel(PIECES);
+    let proof = Proof::default();
+    let decoding = {
+        let (path, stored, proof) = (path.clone(), part.stored.clone(), proof.clone());
+        spawn_blocking(move || decode(from, &path, &stored, Some(plain), &proof))
+    };
+    let (listener, speaker) = client.halves();
+    let feeding = async {
+        let sending = send(speaker, pieces, decoding, &proof, ledger, progress);
+        tokio::try_join!(sending, fetch(store, &path, part.stored, to, progress)).map(drop)
+    };
+    let mut listening = std::pin::pin!(listen(listener));
+    let (ended, whole) = tokio::select! {
+        biased;
+        fed = feeding => {
+            fed?;
+            (listening.await?, true)
+        }
+        ended = &mut listening => (ended?, false),
+    };
+    let (Ended { end, .. }, stderr) = ended;
+    let judged = judge(part, end, whole, &stderr);
+    if judged.is_err() && part.plan.load.effect == Effect::AtEnd && matches!(end, End::Exited(_)) {
+        // It said itself that it has not come to its end. One that was killed after the last bytes may have.
+        let success = matches!(end, End::Exited(code) if part.plan.load.exit_codes.contains(&code));
+        if !success {
+            ledger.undo(before);
+        }
+    }
+    if judged.is_ok() {
+        ledger.begin();
+    }
+    judged
+}
+
+fn judge(part: &Chosen<'_>, end: End, whole: bool, stderr: &str) -> Result<(), Failure> {
+    let load = &part.plan.load;
+    let program = program_of(&load.process);
+    let process = || failed_process(Phase::Load, Some(&part.stored.name), end);
+    exit(&program, end, &load.exit_codes, Reason::LoadFailed, stderr).map_err(|failure| Failure {
+        reason: if matches!(end, End::Signalled(_)) { Reason::LoadKilled } else { Reason::LoadFailed },
+        message: format!("{} was not restored: {}", part.what(), failure.message),
+        process: Some(process()),
+        ..failure
+    })?;
+    if whole {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is not known to be restored: {program} ended well without having read everything",
+        part.what()
+    );
+    Err(Failure {
+        process: Some(process()),
+        ..Failure::new(Reason::LoadIncomplete, message).with_stderr(stderr)
+    })
+}
+
+/// Sends the plain bytes, and that they were all only when they are proved.
+async fn send(
+    mut speaker: Speaker<'_>,
+    mut pieces: mpsc::Receiver<Vec<u8>>,
+    decoding: JoinHandle<Result<(), Failure>>,
+    proof: &Proof,
+    ledger: &Ledger,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    while let Some(piece) = pieces.recv().await {
+        if proof.is_there() {
+            // From here on the process may come to its end.
+            ledger.begin();
+        }
+        speaker.input(&piece).await?;
+        progress.read(piece.len());
+    }
+    decoding.await.map_err(|error| Failure::new(Reason::Internal, format!("decoding broke: {error}")))??;
+    ledger.begin();
+    speaker.input_end().await
+}
+
+async fn listen(mut listener: Listener<'_>) -> Result<(Ended, String), Failure> {
+    let mut stderr = TextTail::default();
+    loop {
+        match listener.next().await? {
+            Reply::Data(_) => {}
+            Reply::Stderr(piece) => stderr.push(&piece),
+            Reply::Done(done) => return Ok((done?, stderr.text())),
+        }
+    }
+}

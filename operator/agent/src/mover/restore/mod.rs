@@ -1,0 +1,194 @@
+//! The mover of a restore: reads the manifest, asks the target, proves the bytes, and hands them to the processes that load them.
+//!
+//! Nothing in the target is touched before everything that can be known beforehand is known: that the backup holds what is
+//! asked for, that the target is empty or may be replaced, and, unless a single process does it all at its end, that every
+//! byte is the backup's.
+
+mod bytes;
+mod ledger;
+mod load;
+mod select;
+mod target;
+
+use std::time::Duration;
+
+use dbbackup_protocol::{
+    layout,
+    manifest::{self, Manifest},
+    report::{ManifestRef, Outcome, Reason, RunReport},
+    restore::RestoreOrder,
+};
+use jiff::Timestamp;
+use object_store::path::Path;
+use sha2::{Digest as _, Sha256};
+use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+
+use self::{
+    bytes::{Proof, decode, fetch},
+    ledger::Ledger,
+    select::{Chosen, choose},
+    target::{Found, look},
+};
+use super::{
+    client::{Client, Door},
+    failed, folder, nothing,
+    progress::Progress,
+    store::{Patience, Store},
+};
+use crate::{failure::Failure, paths::PodPaths, text::hex};
+
+/// Pieces on their way to the decoding thread.
+const PIECES: usize = 2;
+
+/// One restore. It is tried once.
+#[derive(Debug)]
+pub struct Restorer<'a> {
+    /// What to do.
+    pub order: &'a RestoreOrder,
+    /// Where things are.
+    pub paths: &'a PodPaths,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+impl Restorer<'_> {
+    /// Carries out the order and reports; never fails otherwise. `stop` completes when the pod is being terminated. The report
+    /// says what the target is like, whatever happened.
+    pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
+        let started_at = (self.now)();
+        let (progress, ledger) = (Progress::default(), Ledger::new());
+        let limit = Duration::from_secs(self.order.limits.deadline_seconds);
+        let result = tokio::select! {
+            biased;
+            () = stop => Err(terminated()),
+            () = sleep(limit) => Err(too_late(limit)),
+            restored = self.restore(&progress, &ledger) => restored,
+        };
+        let (bytes_read, bytes_stored) = progress.totals();
+        let report = RunReport {
+            parts: ledger.parts(),
+            bytes_read,
+            bytes_stored,
+            finished_at: (self.now)(),
+            restored: Some(ledger.restored()),
+            ..nothing(started_at)
+        };
+        match result {
+            Ok(manifest) => RunReport { outcome: Outcome::Succeeded, manifest: Some(manifest), ..report },
+            Err(failure) => failed(report, failure),
+        }
+    }
+
+    async fn restore(&self, progress: &Progress, ledger: &Ledger) -> Result<ManifestRef, Failure> {
+        let door = Door::open(self.paths)?;
+        let run = folder(&self.order.folder)?;
+        let look_store = Store::open(&self.order.storage, self.paths, Patience::Look)?;
+        let (manifest, reference) = self.manifest(&look_store, &run).await?;
+        let chosen = choose(&manifest, self.order)?;
+        let store = Store::open(&self.order.storage, self.paths, Patience::Dump)?;
+
+        let within = Duration::from_secs(self.order.limits.connect_seconds);
+        let mut client = door.admit(within, &self.order.client_image).await?;
+        let done = self.into_target(&mut client, &store, &run, &chosen, progress, ledger).await;
+        client.dismiss().await;
+        done.map(|()| reference)
+    }
+
+    async fn into_target(
+        &self,
+        client: &mut Client,
+        store: &Store,
+        run: &Path,
+        chosen: &[Chosen<'_>],
+        progress: &Progress,
+        ledger: &Ledger,
+    ) -> Result<(), Failure> {
+        let found = look(client, self.order, chosen).await?;
+        let clears = found.iter().any(|found| matches!(found, Found::Full(_)));
+        let proves_itself = matches!(chosen, [one] if one.proves_itself()) && !clears;
+        if self.order.dry_run || !proves_itself {
+            for part in chosen {
+                progress
+                    .follow(&format!("proving {}", part.what()), prove(store, run, part, progress))
+                    .await?;
+            }
+        }
+        if self.order.dry_run {
+            for (part, found) in chosen.iter().zip(&found) {
+                ledger.note(format!("would {}", target::deeds(part, found)));
+            }
+            return Ok(());
+        }
+        for (part, found) in chosen.iter().zip(&found) {
+            target::prepare(client, part, found, ledger).await?;
+            let loading = load::load(client, store, run, part, progress, ledger);
+            progress.follow(&format!("loading {}", part.what()), loading).await?;
+            target::finish(client, part).await?;
+            ledger.part_done();
+            ledger.note(target::deeds(part, found));
+        }
+        ledger.complete();
+        Ok(())
+    }
+
+    /// The manifest in the folder: hostile input.
+    async fn manifest(&self, store: &Store, run: &Path) -> Result<(Manifest, ManifestRef), Failure> {
+        let path = run.clone().join(layout::MANIFEST);
+        let place = store.place();
+        let bytes = store.read(&path, manifest::MAX_BYTES).await?.ok_or_else(|| {
+            Failure::new(
+                Reason::BackupNotFound,
+                format!(
+                    "there is no {path} in {place}, so there is no backup: check the source of the restore"
+                ),
+            )
+        })?;
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let not_it = |why: String| {
+            Failure::new(Reason::BackupDamaged, format!("{path} in {place} is not what it should be: {why}"))
+        };
+        if let Some(expected) = self.order.manifest_sha256.as_deref().filter(|expected| *expected != sha256) {
+            return Err(not_it(format!("its SHA-256 is {sha256}, the backup's was {expected}")));
+        }
+        let manifest = Manifest::parse(&bytes).map_err(|error| not_it(error.to_string()))?;
+        Ok((manifest, ManifestRef { key: path.to_string(), sha256 }))
+    }
+}
+
+/// Path of a part's object. It cannot leave the folder of the run: a path has no `..`.
+fn object(run: &Path, part: &Chosen<'_>) -> Result<Path, Failure> {
+    let object = &part.stored.object;
+    Path::parse(format!("{run}/{object}")).map_err(|error| {
+        Failure::new(Reason::BackupDamaged, format!("the manifest names an object {object:?}: {error}"))
+    })
+}
+
+/// Reads a part and does nothing with it but look.
+async fn prove(store: &Store, run: &Path, part: &Chosen<'_>, progress: &Progress) -> Result<(), Failure> {
+    let path = object(run, part)?;
+    let (to, from) = mpsc::channel(PIECES);
+    let decoding = {
+        let (path, stored) = (path.clone(), part.stored.clone());
+        spawn_blocking(move || decode(from, &path, &stored, None, &Proof::default()))
+    };
+    fetch(store, &path, part.stored, to, progress).await?;
+    decoding.await.map_err(|error| Failure::new(Reason::Internal, format!("decoding broke: {error}")))?
+}
+
+fn terminated() -> Failure {
+    Failure::new(
+        Reason::Terminated,
+        "the pod was terminated before the restore was complete: the Job was deleted, the pod evicted or the node \
+         drained",
+    )
+}
+
+fn too_late(limit: Duration) -> Failure {
+    Failure::new(
+        Reason::DeadlineExceeded,
+        format!(
+            "the restore was not complete after {} s: raise spec.activeDeadlineSeconds, or restore less at a time",
+            limit.as_secs()
+        ),
+    )
+}

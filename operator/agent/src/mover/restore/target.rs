@@ -1,0 +1,189 @@
+//! The target: what is there before, and the steps around the loading.
+
+use std::collections::BTreeSet;
+
+use dbbackup_protocol::{
+    plan::Process,
+    report::{Phase, Reason},
+    restore::{Mode, RestoreOrder, Stage, Step},
+};
+
+use super::{ledger::Ledger, select::Chosen};
+use crate::{
+    failure::{Failure, failed_process},
+    mover::{
+        client::Client,
+        judge::{exit, program_of},
+        listing,
+        parts::collect,
+    },
+    wire::{Ended, Request},
+};
+
+/// What prints a target's contents prints a few lines.
+const MAX_CONTENTS: usize = 64 * 1024;
+/// So many of them are told.
+const TOLD: usize = 5;
+
+/// What was found of one part's target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is not there.
+    Absent,
+    /// It is there and empty, or nobody can say.
+    Empty,
+    /// This is in it, and it may be replaced.
+    Full(String),
+}
+
+/// Looks at all targets and touches none.
+///
+/// # Errors
+/// [`Reason::TargetNotEmpty`] names what is in the way, of all targets.
+pub(super) async fn look(
+    client: &mut Client,
+    order: &RestoreOrder,
+    chosen: &[Chosen<'_>],
+) -> Result<Vec<Found>, Failure> {
+    let existing = existing(client, order).await?;
+    let mut all = Vec::with_capacity(chosen.len());
+    let mut in_the_way = Vec::new();
+    for part in chosen {
+        let absent = |item: &String| existing.as_ref().is_some_and(|existing| !existing.contains(item));
+        let found = if part.item.as_ref().is_some_and(absent) {
+            Found::Absent
+        } else {
+            contents(client, part).await?
+        };
+        if let Found::Full(contents) = &found {
+            in_the_way.push(format!("{} holds {contents}", name(part)));
+        }
+        all.push(found);
+    }
+    if order.mode == Mode::Refuse && !in_the_way.is_empty() {
+        return Err(Failure::new(
+            Reason::TargetNotEmpty,
+            format!(
+                "the target is not empty: {}; nothing was changed. Restore under another name (spec.renames), or let it \
+                 be replaced (spec.mode: Replace)",
+                in_the_way.join("; ")
+            ),
+        ));
+    }
+    Ok(all)
+}
+
+/// None: the plan does not ask.
+async fn existing(client: &mut Client, order: &RestoreOrder) -> Result<Option<BTreeSet<String>>, Failure> {
+    let Some(listing) = &order.plan.existing else { return Ok(None) };
+    client.ask(&Request::Existing).await?;
+    let output = output(client, &listing.items, "what is there", None, listing::MAX_BYTES).await?;
+    if output.is_empty() {
+        return Ok(Some(BTreeSet::new()));
+    }
+    listing::items(&output, listing.separator).map(|items| Some(items.into_iter().collect()))
+}
+
+async fn contents(client: &mut Client, part: &Chosen<'_>) -> Result<Found, Failure> {
+    let Some(process) = &part.plan.contents else { return Ok(Found::Empty) };
+    client.ask(&Request::Contents { part: part.index, item: part.item.clone() }).await?;
+    let output = output(client, process, "whether it is empty", Some(part), MAX_CONTENTS).await?;
+    let text = String::from_utf8_lossy(&output);
+    let things: Vec<_> =
+        text.split(['\n', '\0']).map(str::trim).filter(|thing| !thing.is_empty()).take(TOLD).collect();
+    Ok(if things.is_empty() { Found::Empty } else { Found::Full(things.join(", ")) })
+}
+
+/// What a process prints that has to exit with 0.
+async fn output(
+    client: &mut Client,
+    process: &Process,
+    about: &str,
+    part: Option<&Chosen<'_>>,
+    max: usize,
+) -> Result<Vec<u8>, Failure> {
+    let (output, stderr, ended) = collect(client, max).await?;
+    let program = program_of(process);
+    exit(&program, ended.end, &[0], Reason::StepFailed, &stderr).map_err(|failure| Failure {
+        reason: Reason::StepFailed,
+        message: format!("the target did not say {about}: {}", failure.message),
+        process: Some(failed_process(Phase::Prepare, part.map(|part| part.stored.name.as_str()), ended.end)),
+        ..failure
+    })?;
+    output.ok_or_else(|| {
+        Failure::new(Reason::StepFailed, format!("asked {about}, {program} wrote more than {max} bytes"))
+    })
+}
+
+/// Makes room for one part.
+///
+/// # Errors
+/// [`Reason::StepFailed`].
+pub(super) async fn prepare(
+    client: &mut Client,
+    part: &Chosen<'_>,
+    found: &Found,
+    ledger: &Ledger,
+) -> Result<(), Failure> {
+    let stage = match found {
+        // A target that is made and stays empty is no change that anybody would miss.
+        Found::Absent => Stage::Create,
+        Found::Empty => return Ok(()),
+        Found::Full(_) => {
+            ledger.begin();
+            Stage::Clear
+        }
+    };
+    steps(client, part, stage).await
+}
+
+/// What is done after the loading.
+///
+/// # Errors
+/// [`Reason::StepFailed`].
+pub(super) async fn finish(client: &mut Client, part: &Chosen<'_>) -> Result<(), Failure> {
+    steps(client, part, Stage::Finish).await
+}
+
+async fn steps(client: &mut Client, part: &Chosen<'_>, stage: Stage) -> Result<(), Failure> {
+    let phase = if stage == Stage::Finish { Phase::Finish } else { Phase::Prepare };
+    for (index, Step { purpose, process, exit_codes }) in part.plan.steps(stage).iter().enumerate() {
+        client.ask(&Request::Step { part: part.index, stage, index, item: part.item.clone() }).await?;
+        let (_, stderr, Ended { end, .. }) = collect(client, MAX_CONTENTS).await?;
+        exit(&program_of(process), end, exit_codes, Reason::StepFailed, &stderr).map_err(|failure| {
+            Failure {
+                reason: Reason::StepFailed,
+                message: format!("could not {purpose} for {}: {}", name(part), failure.message),
+                process: Some(failed_process(phase, Some(&part.stored.name), end)),
+                ..failure
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// What is done with a part, for people.
+pub(super) fn deeds(part: &Chosen<'_>, found: &Found) -> String {
+    let (state, stage) = match found {
+        Found::Absent => ("which is not there: ".to_owned(), Some(Stage::Create)),
+        Found::Empty => (String::new(), None),
+        Found::Full(contents) => (format!("which holds {contents}: "), Some(Stage::Clear)),
+    };
+    let purposes = |stage| part.plan.steps(stage).iter().map(|step| step.purpose.clone());
+    let mut deeds: Vec<_> = stage.into_iter().flat_map(purposes).collect();
+    deeds.push(format!("load {} bytes by {}", part.stored.bytes, program_of(&part.plan.load.process)));
+    deeds.extend(purposes(Stage::Finish));
+    let into = match (&part.item, &part.stored.item) {
+        (Some(target), Some(source)) if target != source => format!(" as {target:?}"),
+        _ => String::new(),
+    };
+    let comma = if state.is_empty() { ": " } else { ", " };
+    format!("restore {}{into}{comma}{state}{}", part.what(), deeds.join(", "))
+}
+
+/// A target for people.
+fn name(part: &Chosen<'_>) -> String {
+    part.item
+        .as_ref()
+        .map_or_else(|| part.stored.name.clone(), |item| format!("{} {item:?}", part.stored.name))
+}

@@ -1,0 +1,246 @@
+//! The edge of restores: observe, decide, act, report, as for backups and with the same code wherever it is the same.
+
+use std::{sync::Arc, time::Duration};
+
+use dbbackup_api::{DatabaseBackup, DatabaseRestore, RESTORE_LABEL};
+use dbbackup_core::{
+    names,
+    observed::{ObservedJob, RefusedCreate},
+    planning::{PlannedRestore, Refused},
+    restoring::{Decision, Observed, Plan, Source, asked, decide, is_final, resolve},
+};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        Controller,
+        controller::{Action, Error as ControllerError},
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::{
+    act,
+    context::Context,
+    reconcile::{Error, UNTIL_LOADED, until},
+    report,
+    understand::explain_job,
+};
+
+/// As it is watched: one that cannot be read does not stop the watch.
+pub(crate) type Watched = DeserializeGuard<DatabaseRestore>;
+
+/// What the passes over restores share.
+pub(crate) struct Restores {
+    pub(crate) context: Arc<Context>,
+    /// Caches of the Jobs and pods of restores, without their specs.
+    pub(crate) jobs: Store<Job>,
+    pub(crate) pods: Store<Pod>,
+}
+
+/// Runs passes over restores until `stop`.
+pub(crate) async fn run(
+    restores: Api<Watched>,
+    jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
+    pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
+    shared: Arc<Restores>,
+    config: watcher::Config,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    Controller::new(restores, config)
+        .watches_stream(jobs, |job| owner(&job))
+        .watches_stream(pods, |pod| owner(&pod))
+        .graceful_shutdown_on(stop)
+        .run(reconcile, after_error, shared)
+        .for_each(|outcome| async move {
+            if let Err(error) = outcome
+                && !matches!(
+                    error,
+                    ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)
+                )
+            {
+                warn!(error = %error, "watch of restores");
+            }
+        })
+        .await;
+}
+
+fn owner<K: kube::Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>> {
+    let name = object.labels().get(RESTORE_LABEL)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+async fn reconcile(watched: Arc<Watched>, shared: Arc<Restores>) -> Result<Action, Error> {
+    let span = info_span!("reconcile", namespace = watched.namespace(), restore = watched.name_any());
+    let outcome = match &watched.0 {
+        Ok(restore) => Box::pin(pass(restore, &shared)).instrument(span).await,
+        Err(invalid) => {
+            // The definition lets none through that does not fit; status could not be kept beside a spec like this.
+            error!(namespace = watched.namespace(), restore = watched.name_any(), error = %invalid.error, "malformed");
+            Ok(Action::await_change())
+        }
+    };
+    if outcome.is_ok() {
+        shared.context.recovered(&watched.uid().unwrap_or_default());
+    }
+    outcome
+}
+
+async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Error> {
+    if is_final(restore) {
+        shared.context.metrics.pass("rest");
+        return Ok(Action::await_change());
+    }
+    let context = &shared.context;
+    let api: Api<DatabaseRestore> =
+        Api::namespaced(context.client.clone(), &restore.namespace().unwrap_or_default());
+    let mut job = cached_job(restore, shared);
+    let mut fresh = restore.clone();
+    let planned = if job.is_none() {
+        // A cache may be late: a Job is made only of what is there now.
+        let Some(live) =
+            api.get_opt(&restore.name_any()).await.map_err(Error::on("get the DatabaseRestore"))?
+        else {
+            return Ok(Action::await_change());
+        };
+        if live.uid() != restore.uid() || is_final(&live) {
+            return Ok(Action::await_change());
+        }
+        fresh = live;
+        job = live_job(&fresh, context).await?;
+        match (&job, started(&fresh)) {
+            (None, false) => match plan(&fresh, context).await? {
+                Some(planned) => Some(planned),
+                None => return Ok(Action::requeue(UNTIL_LOADED)),
+            },
+            _ => None,
+        }
+    } else {
+        None
+    };
+    if let (Some(seen), Some(found)) = (asked(&fresh), &job) {
+        job = Some(explain_job(seen, found.clone(), &context.planner).await);
+    }
+    let verdict = match &planned {
+        None => Plan::NotAsked,
+        Some(Ok((_, planned))) => Plan::Ready(&planned.plugin),
+        Some(Err(refused)) => Plan::Refused(&refused.reason, &refused.message),
+    };
+    let now = Context::now();
+    let decide_with = |refused_create: Option<RefusedCreate>| {
+        decide(&Observed { restore: &fresh, job: job.clone(), plan: verdict, refused_create }, now)
+    };
+    let mut decision = decide_with(None);
+    if let (true, Some(Ok((source, planned)))) = (decision.create, &planned)
+        && let Err(refused) = create(&fresh, source, planned, context).await?
+    {
+        decision = decide_with(Some(refused));
+    }
+    conclude(&api, &fresh, &decision, context).await?;
+    Ok(Action::requeue(until(decision.wake_at, Context::now())))
+}
+
+/// Whether its Job was made.
+fn started(restore: &DatabaseRestore) -> bool {
+    restore.status.as_ref().is_some_and(|status| status.job.is_some())
+}
+
+async fn conclude(
+    api: &Api<DatabaseRestore>,
+    restore: &DatabaseRestore,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), Error> {
+    if Some(&decision.status) == restore.status.as_ref() {
+        context.metrics.pass("rest");
+        return Ok(());
+    }
+    report::apply_status(api, restore, &decision.status, &()).await?;
+    for event in &decision.events {
+        info!(reason = event.reason, warning = event.warning, note = event.message, "told");
+        context.metrics.told(&event.reason);
+        report::publish(restore, event, context).await;
+    }
+    context.metrics.pass("applied");
+    Ok(())
+}
+
+type Planned = Result<(Source, PlannedRestore), Refused>;
+
+/// None: the plugins are still being loaded.
+async fn plan(restore: &DatabaseRestore, context: &Context) -> Result<Option<Planned>, Error> {
+    let backup = match &restore.spec.source.backup_name {
+        Some(name) => {
+            let backups: Api<DatabaseBackup> =
+                Api::namespaced(context.client.clone(), &restore.namespace().unwrap_or_default());
+            backups.get_opt(name).await.map_err(Error::on("get the DatabaseBackup of a restore"))?
+        }
+        None => None,
+    };
+    Ok(match resolve(restore, backup.as_ref()) {
+        Ok(source) => context
+            .planner
+            .plan_restore(restore, &source)
+            .await
+            .map(|planned| planned.map(|planned| (source, planned))),
+        Err((reason, message)) => Some(Err(Refused {
+            plugin: None,
+            fallback: false,
+            faulty: false,
+            reason: reason.into(),
+            message,
+        })),
+    })
+}
+
+async fn create(
+    restore: &DatabaseRestore,
+    source: &Source,
+    planned: &PlannedRestore,
+    context: &Context,
+) -> Result<Result<(), RefusedCreate>, Error> {
+    let name = job_name(restore);
+    let job = context.planner.render_restore(restore, &name, source, planned);
+    let created = act::create_one(&source.object, &name, job, context).await?;
+    if created.is_ok() {
+        info!(job = name, folder = source.folder, plugin = planned.plugin.id, "restore created");
+    }
+    Ok(created)
+}
+
+fn job_name(restore: &DatabaseRestore) -> String {
+    names::restore_job_name(&restore.name_any(), &restore.uid().unwrap_or_default())
+}
+
+fn cached_job(restore: &DatabaseRestore, shared: &Restores) -> Option<ObservedJob> {
+    let (name, namespace) = (job_name(restore), restore.namespace().unwrap_or_default());
+    let job = shared.jobs.get(&ObjectRef::new(&name).within(&namespace))?;
+    let pods = shared.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace));
+    Some(ObservedJob::read(&job, &pods))
+}
+
+async fn live_job(restore: &DatabaseRestore, context: &Context) -> Result<Option<ObservedJob>, Error> {
+    let namespace = restore.namespace().unwrap_or_default();
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+    let Some(job) = jobs.get_opt(&job_name(restore)).await.map_err(Error::on("get the Job of a restore"))?
+    else {
+        return Ok(None);
+    };
+    let selector =
+        kube::api::ListParams::default().labels(&format!("{RESTORE_LABEL}={}", restore.name_any()));
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let pods = pods.list(&selector).await.map_err(Error::on("list the pods of a restore"))?.items;
+    Ok(Some(ObservedJob::read(&job, &pods)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "kube's signature")]
+fn after_error(watched: Arc<Watched>, error: &Error, shared: Arc<Restores>) -> Action {
+    let wait: Duration = shared.context.backoff(&watched.uid().unwrap_or_default());
+    shared.context.metrics.pass("failed");
+    warn!(namespace = watched.namespace(), restore = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
+    Action::requeue(wait)
+}

@@ -1,0 +1,285 @@
+//! The life of a restore, and where its backup is.
+
+use dbbackup_api::{
+    DatabaseBackup, DatabaseRestore, DatabaseRestoreStatus,
+    restore::{RestorePhase, TargetState},
+};
+use dbbackup_protocol::{
+    report::{ManifestRef, Outcome, Reason, ReportError, RunReport},
+    restore::{Restored, Target},
+    work_order::PluginRef,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::observed::{JobState, ObservedJob, PodFate, RefusedCreate, Trouble};
+
+const UID: &str = "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77";
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn restore(change: impl FnOnce(&mut Value)) -> DatabaseRestore {
+    let mut object = json!({
+        "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseRestore",
+        "metadata": {"namespace": "shop", "name": "back", "uid": UID, "generation": 1},
+        "spec": {
+            "source": {"backupName": "orders"},
+            "target": {"host": "other-db", "credentials": {"secretName": "login"}},
+        }
+    });
+    change(&mut object);
+    serde_json::from_value(object).unwrap()
+}
+
+fn with_status(status: DatabaseRestoreStatus) -> DatabaseRestore {
+    DatabaseRestore { status: Some(status), ..restore(|_| {}) }
+}
+
+fn backup(status: Value) -> DatabaseBackup {
+    serde_json::from_value(json!({
+        "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseBackup",
+        "metadata": {"namespace": "shop", "name": "orders", "uid": "u"},
+        "spec": {
+            "schedule": "@daily", "databaseType": "postgres", "settings": {"serverVersion": 17}, "image": "own:1",
+            "connection": {"host": "orders-db", "database": "shop", "credentials": {"secretName": "s"}},
+            "storageDestination": {"type": "s3", "bucket": "b", "path": "/prod/", "secretName": "store"}
+        },
+        "status": status
+    }))
+    .unwrap()
+}
+
+fn run(id: &str, slot: &str, result: &str) -> Value {
+    json!({
+        "slot": slot, "result": result, "manifest": format!("prod/shop/orders/{id}/manifest.json"),
+        "manifestSha256": format!("sha-of-{id}")
+    })
+}
+
+#[test]
+fn the_source_is_found() {
+    let runs = json!({"recentRuns": [
+        run("3", "2026-11-24T03:00:00Z", "Failed"), run("2", "2026-11-24T02:00:00Z", "Succeeded"),
+        run("1", "2026-11-24T01:00:00Z", "Succeeded"),
+    ]});
+    let found = |source: Value, status: &Value| {
+        let restore = restore(|object| object["spec"]["source"] = source);
+        resolve(&restore, Some(&backup(status.clone()))).map(|it| (it.folder, it.manifest_sha256))
+    };
+    for (source, folder, sha256) in [
+        (json!({"backupName": "orders"}), "prod/shop/orders/2", Some("sha-of-2")),
+        (json!({"backupName": "orders", "runId": "1"}), "prod/shop/orders/1", Some("sha-of-1")),
+        // Not in status any more.
+        (json!({"backupName": "orders", "runId": "0"}), "prod/shop/orders/0", None),
+    ] {
+        assert_eq!(found(source, &runs), Ok((folder.to_owned(), sha256.map(str::to_owned))));
+    }
+    let none = found(
+        json!({"backupName": "orders"}),
+        &json!({"recentRuns": [run("3", "2026-11-24T03:00:00Z", "Failed")]}),
+    );
+    assert_eq!(none.unwrap_err().0, "SourceNotFound");
+    assert_eq!(resolve(&restore(|_| {}), None).unwrap_err().0, "SourceNotFound");
+    let nothing = restore(|object| object["spec"]["source"] = json!({}));
+    assert_eq!(resolve(&nothing, None).unwrap_err().0, "SourceInvalid");
+}
+
+#[test]
+fn what_the_restore_does_not_say_is_the_backups() {
+    let status = json!({"recentRuns": [run("2", "2026-11-24T02:00:00Z", "Succeeded")]});
+    let object = resolve(&restore(|_| {}), Some(&backup(status.clone()))).unwrap().object;
+    let connection = object.spec.connection.as_ref().unwrap();
+    assert_eq!((connection.host.as_str(), connection.database.as_deref()), ("other-db", Some("shop")));
+    assert_eq!(connection.credentials.as_ref().unwrap().secret_name, "login");
+    assert_eq!(
+        (object.spec.database_type.as_str(), object.spec.image.as_deref()),
+        ("postgres", Some("own:1"))
+    );
+    assert_eq!(object.spec.settings.unwrap()["serverVersion"], 17);
+    assert_eq!(object.metadata.uid.as_deref(), Some(UID));
+    let own = restore(|object| object["spec"]["settings"] = json!({}));
+    assert!(resolve(&own, Some(&backup(status))).unwrap().object.spec.settings.unwrap().is_empty());
+    let folder = restore(|object| {
+        object["spec"]["source"] = json!({"storage": {"type": "pvc", "pvcName": "c", "path": "/a/b/"}});
+        object["spec"]["databaseType"] = json!("mysql");
+    });
+    let source = resolve(&folder, None).unwrap();
+    assert_eq!((source.folder.as_str(), source.manifest_sha256), ("a/b", None));
+    assert_eq!(source.object.spec.database_type, "mysql");
+    let untyped = restore(|object| {
+        object["spec"]["source"] = json!({"storage": {"type": "pvc", "pvcName": "c", "path": "a"}});
+    });
+    assert_eq!(resolve(&untyped, None).unwrap_err().0, "SourceInvalid");
+}
+
+fn plugin() -> PluginRef {
+    PluginRef { id: "postgres".into(), version: "1.0.0".into(), digest: "sha256:00".into() }
+}
+
+fn report(reason: Option<Reason>, target: Target) -> RunReport {
+    RunReport {
+        version: 1,
+        outcome: if reason.is_some() { Outcome::Failed } else { Outcome::Succeeded },
+        reason,
+        plugin_reason: None,
+        message: "why".into(),
+        stderr_tail: String::new(),
+        process: None,
+        parts: 2,
+        bytes_read: 10,
+        bytes_stored: 5,
+        manifest: reason
+            .is_none()
+            .then(|| ManifestRef { key: "k/manifest.json".into(), sha256: "00".into() }),
+        found: false,
+        started_at: now(),
+        finished_at: now(),
+        restored: Some(Restored { target, notes: vec!["restored it".into()] }),
+    }
+}
+
+fn job(state: JobState, report: Option<Result<RunReport, ReportError>>) -> ObservedJob {
+    let pod = PodFate {
+        name: "pod".into(),
+        created_at: now(),
+        report,
+        diagnosis: None,
+        trouble: None,
+        deleting_since: None,
+    };
+    ObservedJob {
+        name: crate::names::restore_job_name("back", UID),
+        uid: "job".into(),
+        owner: Some(UID.into()),
+        slot: None,
+        token: None,
+        plugin: None,
+        created_at: now(),
+        started_at: Some(now()),
+        state,
+        deleting: false,
+        pods: vec![pod],
+        order: None,
+    }
+}
+
+fn failed() -> JobState {
+    JobState::Failed { at: now(), reason: "BackoffLimitExceeded".into(), message: "too many".into() }
+}
+
+fn running() -> DatabaseRestoreStatus {
+    DatabaseRestoreStatus {
+        phase: Some(RestorePhase::Running),
+        job: Some(crate::names::restore_job_name("back", UID)),
+        ..DatabaseRestoreStatus::default()
+    }
+}
+
+fn decided(restore: &DatabaseRestore, job: Option<ObservedJob>, plan: Plan<'_>) -> Decision {
+    decide(&Observed { restore, job, plan, refused_create: None }, now())
+}
+
+#[test]
+fn a_job_is_made_once_and_followed_to_its_end() {
+    let new = restore(|_| {});
+    let plugin = plugin();
+    let decision = decided(&new, None, Plan::Ready(&plugin));
+    assert!(decision.create);
+    assert_eq!((decision.status.phase, decision.events.len()), (Some(RestorePhase::Running), 1));
+    assert_eq!(decision.status.job, Some(crate::names::restore_job_name("back", UID)));
+    // The same again, from what was written: nothing is made twice.
+    let old = with_status(decision.status);
+    assert!(!decided(&old, Some(job(JobState::Active, None)), Plan::NotAsked).create);
+
+    type Case = (Option<ObservedJob>, RestorePhase, Option<TargetState>, &'static str);
+    let complete = || JobState::Complete(now());
+    let killed = || Some(Err(ReportError::Empty));
+    let mut foreign = job(JobState::Active, None);
+    foreign.owner = Some("other".into());
+    let mut podless = job(failed(), None);
+    podless.pods.clear();
+    let mut unplaced = job(failed(), None);
+    unplaced.pods[0].trouble = Some(Trouble { reason: "Unschedulable", message: "no node".into() });
+    let cases: [Case; 10] = [
+        (Some(job(JobState::Active, None)), RestorePhase::Running, None, ""),
+        (
+            Some(job(complete(), Some(Ok(report(None, Target::Complete))))),
+            RestorePhase::Succeeded,
+            Some(TargetState::Complete),
+            "",
+        ),
+        (
+            Some(job(failed(), Some(Ok(report(Some(Reason::LoadFailed), Target::Incomplete))))),
+            RestorePhase::Failed,
+            Some(TargetState::Incomplete),
+            "LoadFailed: why",
+        ),
+        (
+            Some(job(failed(), Some(Ok(report(Some(Reason::TargetNotEmpty), Target::Unchanged))))),
+            RestorePhase::Failed,
+            Some(TargetState::Unchanged),
+            "TargetNotEmpty: why",
+        ),
+        // Killed, by whomever: nobody knows what it has done.
+        (Some(job(failed(), killed())), RestorePhase::Failed, Some(TargetState::Incomplete), "ReportLost: "),
+        (
+            Some(job(complete(), killed())),
+            RestorePhase::Failed,
+            Some(TargetState::Incomplete),
+            "ReportLost: ",
+        ),
+        (Some(podless), RestorePhase::Failed, Some(TargetState::Incomplete), "ReportLost: "),
+        (Some(unplaced), RestorePhase::Failed, Some(TargetState::Unchanged), "Unschedulable: "),
+        (Some(foreign), RestorePhase::Failed, Some(TargetState::Unchanged), "NameConflict: "),
+        (None, RestorePhase::Failed, Some(TargetState::Incomplete), "Lost: "),
+    ];
+    for (job, phase, target, reason) in cases {
+        let decision = decided(&with_status(running()), job.clone(), Plan::Ready(&plugin));
+        let status = decision.status;
+        assert!(!decision.create, "{job:?}");
+        assert_eq!((status.phase, status.target), (Some(phase), target), "{job:?}");
+        assert!(status.failure_reason.as_deref().unwrap_or_default().starts_with(reason), "{status:?}");
+        let marked = status.conditions.iter().find(|it| it.type_ == "TargetIncomplete").unwrap();
+        assert_eq!(marked.status == "True", target == Some(TargetState::Incomplete));
+        assert_eq!(decision.events.len(), usize::from(phase != RestorePhase::Running));
+        assert!(decision.wake_at > now() && decision.wake_at <= now() + SignedDuration::from_mins(5));
+        // What is final stays, whatever becomes of the Job.
+        if phase != RestorePhase::Running {
+            let last = with_status(status.clone());
+            let again = decided(&last, None, Plan::Ready(&plugin));
+            assert_eq!((again.status, again.create, again.events), (status, false, vec![]));
+        }
+    }
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let new = restore(|_| {});
+    let refused = decided(&new, None, Plan::Refused("ImageNotAllowed", "ask for it"));
+    assert_eq!(refused.status.phase, Some(RestorePhase::Failed));
+    assert_eq!(refused.status.failure_reason.as_deref(), Some("ImageNotAllowed: ask for it"));
+    assert_eq!(refused.status.target, Some(TargetState::Unchanged));
+    let plugin = plugin();
+    let created = |permanent| {
+        let refused = RefusedCreate {
+            job: "x".into(),
+            reason: "QuotaExceeded".into(),
+            message: "full".into(),
+            permanent,
+            retry_at: now() + SignedDuration::from_secs(30),
+        };
+        let observed =
+            Observed { restore: &new, job: None, plan: Plan::Ready(&plugin), refused_create: Some(refused) };
+        decide(&observed, now())
+    };
+    let later = created(false);
+    assert_eq!(
+        (later.create, later.status.phase, later.status.job),
+        (false, Some(RestorePhase::Pending), None)
+    );
+    assert_eq!(later.wake_at, now() + SignedDuration::from_secs(30));
+    assert_eq!(created(true).status.phase, Some(RestorePhase::Failed));
+}

@@ -1,0 +1,252 @@
+//! The way back by `DatabaseRestore`: everything comes back, and what cannot be restored is told and left alone.
+
+use anyhow::{Result, ensure};
+use dbbackup_e2e::{Engine, HOSTILE_NAMES, Server, Spec, World, restore_of, run, shared, until};
+use serde_json::json;
+
+/// An empty server, and the Secret `target` for it.
+fn target(world: &World, engine: Engine) -> Result<Server> {
+    let server = world.server(engine)?;
+    let login = server.admin_login();
+    world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
+    Ok(server)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_whole_postgres_server_comes_back_into_another_one() -> Result<()> {
+    run("restore-pg", |world| {
+        let (source, store) = (shared(Engine::Postgres18)?, world.s3()?);
+        world.login(&source.backup_login())?;
+        let backup = world.backup("server", Spec::of(source, &store))?;
+        let download = backup.run_now()?.ended()?.succeeded()?;
+        let target = target(world, Engine::Postgres18)?;
+        let mut dry = restore_of("server", &target);
+        dry["dryRun"] = json!(true);
+        let status = world.restore("look", &dry)?.succeeded(0)?;
+        ensure!(status["target"] == "Unchanged", "{status:#}");
+        let notes = status["notes"].to_string();
+        ensure!(notes.contains("would restore database") && notes.contains("create the database"), "{notes}");
+        ensure!(target.databases()?.len() == 1, "a dry run made {:?}", target.databases()?);
+
+        let parts = download.manifest.parts.len();
+        let status = world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
+        ensure!(status["target"] == "Complete" && status["plugin"]["id"] == "postgres", "{status:#}");
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+
+        // Now it is not empty any more.
+        let again = world.restore("again", &restore_of("server", &target))?;
+        again.failed("TargetNotEmpty", &["shop", "spec.mode", "nothing was changed"], "Unchanged")?;
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn some_databases_come_back_under_other_names_and_replace_what_was_there() -> Result<()> {
+    run("restore-pg-some", |world| {
+        let (source, store) = (shared(Engine::Postgres18)?, world.claim("backups", "256Mi")?);
+        world.login(&source.backup_login())?;
+        let backup = world.backup("server", Spec::of(source, &store))?;
+        let ended = backup.run_now()?.ended()?;
+        ended.succeeded()?;
+        let target = target(world, Engine::Postgres18)?;
+        let [hostile, other, ..] = HOSTILE_NAMES;
+        let mut spec = restore_of("server", &target);
+        // Straight from the folder in storage, as after the loss of the cluster.
+        let folder = ended.record["manifest"].as_str().unwrap_or_default().trim_end_matches("/manifest.json");
+        let mut storage = store.destination();
+        storage["path"] = json!(folder);
+        spec["source"] = json!({"storage": storage});
+        spec["databaseType"] = json!("postgres");
+        spec["databases"] = json!(["shop", hostile]);
+        spec["renames"] = json!({"shop": other});
+        world.restore("some", &spec)?.succeeded(2)?;
+        let fingerprint = || target.fingerprint(false);
+        let held = target.databases()?;
+        ensure!(
+            held.len() == 3 && [hostile, other].iter().all(|name| held.iter().any(|it| it == name)),
+            "{held:?}"
+        );
+        source.fingerprint(false)?.only(&[hostile])?.came_back(&fingerprint()?.only(&[hostile])?)?;
+        // What was changed since is gone after a restore that may replace it.
+        target.sql(other, "drop table orders cascade; create table mine (i int)")?;
+        spec["mode"] = json!("Replace");
+        world.restore("replace", &spec)?.succeeded(2)?;
+        let tables =
+            target.sql(other, "select count(*) from pg_class where relname in ('mine', 'orders')")?;
+        ensure!(tables == "1\n", "{tables}");
+
+        spec["databases"] = json!(["shpo"]);
+        spec["renames"] = json!({});
+        world.restore("typo", &spec)?.failed("BackupNotSuitable", &["shpo", "shop"], "Unchanged")?;
+        spec["source"]["storage"]["path"] = json!("some/folder");
+        world.restore("nowhere", &spec)?.failed(
+            "BackupNotFound",
+            &["some/folder/manifest.json"],
+            "Unchanged",
+        )?;
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_damaged_backup_commits_nothing() -> Result<()> {
+    run("restore-damaged", |world| {
+        let (source, store) = (shared(Engine::Postgres18)?, world.claim("backups", "256Mi")?);
+        world.login(&source.backup_login())?;
+        let backup = world.backup("shop", Spec::of(source, &store).database("shop"))?;
+        let download = backup.run_now()?.ended()?.succeeded()?;
+        ensure!(download.manifest.parts.len() == 1, "{:#?}", download.manifest.parts);
+        let object =
+            store.keys()?.into_iter().find(|key| !key.ends_with("manifest.json")).unwrap_or_default();
+        store.flip_a_byte(&object)?;
+        let target = target(world, Engine::Postgres18)?;
+        // In one transaction: all but its end has been loaded by then.
+        let restore = world.restore("damaged", &restore_of("shop", &target))?;
+        restore.failed("BackupDamaged", &["damaged", "restore another backup"], "Unchanged")?;
+        let tables = target.sql("shop", "select count(*) from pg_class where oid >= 16384")?;
+        ensure!(tables == "0\n", "{tables}");
+        Ok(())
+    })
+}
+
+/// A server of this kind comes back whole, is not restored twice by mistake, and what is damaged is not even begun.
+fn a_whole_server_of(engine: Engine) -> Result<()> {
+    run(&format!("restore-{}", engine.name()), |world| {
+        let (source, store) = (shared(engine)?, world.claim("backups", "256Mi")?);
+        world.login(&source.backup_login())?;
+        let spec = Spec::of(source, &store);
+        // With the client that the tests have.
+        let spec =
+            if engine == Engine::MariaDb { spec.settings(json!({"serverVersion": "10.11"})) } else { spec };
+        let backup = world.backup("server", spec)?;
+        let download = backup.run_now()?.ended()?.succeeded()?;
+        let parts = download.manifest.parts.len();
+        let target = target(world, engine)?;
+        world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+        let again = world.restore("again", &restore_of("server", &target))?;
+        again.failed("TargetNotEmpty", &["shop", "nothing was changed"], "Unchanged")?;
+        // What was changed since is replaced, unless the backup is damaged: then it stays.
+        target.sql("", "drop table shop.parts; create table shop.mine (i int)")?;
+        let tables = "select count(*) from information_schema.tables where table_schema = 'shop' and table_name in ('mine', 'parts')";
+        let mut replace = restore_of("server", &target);
+        replace["mode"] = json!("Replace");
+        world.restore("replace", &replace)?.succeeded(parts)?;
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+        let object =
+            store.keys()?.into_iter().find(|key| !key.ends_with("manifest.json")).unwrap_or_default();
+        store.flip_a_byte(&object)?;
+        target.sql("", "create table shop.mine (i int)")?;
+        world.restore("damaged", &replace)?.failed("BackupDamaged", &["damaged"], "Unchanged")?;
+        ensure!(target.sql("", tables)? == "2\n", "the old data is gone");
+        let mut renamed = restore_of("server", &target);
+        renamed["renames"] = json!({"shop": "other"});
+        world.restore("renamed", &renamed)?.failed("RenameNotSupported", &["spec.renames"], "Unchanged")?;
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_whole_mysql_server_comes_back_by_itself() -> Result<()> {
+    a_whole_server_of(Engine::MySql)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_whole_mariadb_server_comes_back_by_itself() -> Result<()> {
+    a_whole_server_of(Engine::MariaDb)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_users_command_gets_the_dump_back() -> Result<()> {
+    run("restore-generic", |world| {
+        let store = world.s3()?;
+        let restored = |name: &str, restore: &str| {
+            let settings = json!({
+                "argv": ["sh", "-c", "seq 1 100000 > $TMPDIR/dump"], "output": {"type": "file", "path": "dump"},
+                "restoreArgv": ["sh", "-c", restore, "sh", "{scratchDir}/dump"]
+            });
+            world
+                .backup(name, Spec::generic(&store, &[]).settings(settings))?
+                .run_now()?
+                .ended()?
+                .succeeded()?;
+            world.restore(name, &json!({"source": {"backupName": name}, "target": {"host": "nowhere"}}))
+        };
+        restored("good", "test \"$(tail -n 1 \"$1\")\" = 100000")?.succeeded(1)?;
+        let bad = restored("bad", "echo 'error: row \"Ada\" is there' >&2; exit 3")?;
+        let status = bad.failed("LoadFailed", &["exited with 3", "error: row"], "Incomplete")?;
+        ensure!(!status.to_string().contains("Ada"), "{status:#}");
+        let mut elsewhere = json!({"source": {"backupName": "good"}, "target": {"host": "nowhere"}});
+        elsewhere["settings"] = json!({"argv": ["true"]});
+        let silent = world.restore("silent", &elsewhere)?;
+        silent.failed("ArgvMissing", &["spec.settings.restoreArgv"], "Unchanged")?;
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn what_cannot_be_restored_says_why() -> Result<()> {
+    run("restore-refused", |world| {
+        let (source, store) = (shared(Engine::Postgres18)?, world.claim("backups", "64Mi")?);
+        world.login(&source.backup_login())?;
+        let nobody = world.restore("nobody", &restore_of("nobody", source))?;
+        nobody.failed("SourceNotFound", &["nobody", "spec.source.storage"], "Unchanged")?;
+        let backup = world.backup("shop", Spec::of(source, &store).database("shop"))?;
+        let early = world.restore("early", &restore_of("shop", source))?;
+        early.failed("SourceNotFound", &["no successful run"], "Unchanged")?;
+        backup.run_now()?.ended()?.succeeded()?;
+        world.secret("target", &[("username", "postgres"), ("password", "wrong")])?;
+        let rejected = world.restore("rejected", &restore_of("shop", source))?;
+        rejected.failed("PasswordRejected", &["spec.target.credentials"], "Unchanged")?;
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_restore_that_is_killed_leaves_a_mark() -> Result<()> {
+    run("restore-killed", |world| {
+        let (source, store) = (world.server(Engine::Postgres18)?, world.claim("backups", "64Mi")?);
+        // Quickly dumped, and slowly loaded: each row is checked again.
+        let slow = "create function slow(int) returns bool language plpgsql as \
+                    $$ begin perform pg_sleep(300 * (current_database() <> 'slow')::int); return true; end $$; \
+                    create table t (n int check (slow(n))); insert into t values (1)";
+        source.sql("postgres", "create database slow")?;
+        source.sql("slow", slow)?;
+        world.login(&source.admin_login())?;
+        let backup = world.backup("slow", Spec::of(&source, &store).database("slow"))?;
+        backup.run_now()?.ended()?.succeeded()?;
+        let login = source.admin_login();
+        world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
+        let mut spec = restore_of("slow", &source);
+        spec["renames"] = json!({"slow": "again"});
+        let busy = || {
+            let sleeping =
+                "select count(*) from pg_stat_activity where datname = 'again' and query like 'COPY%'";
+            until("a load that has begun", || Ok((source.sql("postgres", sleeping)? != "0\n").then_some(())))
+        };
+        // By the kernel or with its node: there is no report.
+        let killed = world.restore("killed", &spec)?;
+        let pod = killed.pod_with_running("mover")?;
+        busy()?;
+        world.kubectl(["delete", "pod", &pod, "--grace-period=0", "--force"]).text()?;
+        killed.failed("ReportLost", &["look at the target"], "Incomplete")?;
+        source.sql("postgres", "drop database again with (force)")?;
+        // In good order: what works in one transaction has changed nothing.
+        let ended = world.restore("ended", &spec)?;
+        let pod = ended.pod_with_running("mover")?;
+        busy()?;
+        world.kubectl(["delete", "pod", &pod, "--wait=false"]).text()?;
+        ended.failed("Terminated", &["terminated"], "Unchanged")?;
+        let tables = source.sql("again", "select count(*) from pg_class where oid >= 16384")?;
+        ensure!(tables == "0\n", "{tables}");
+        Ok(())
+    })
+}
