@@ -103,7 +103,20 @@ fn run_backup(order: Result<&WorkOrder, Failure>, paths: &PodPaths) -> anyhow::R
     let report = catch_unwind(AssertUnwindSafe(|| move_bytes(order, paths)))
         .unwrap_or_else(|_| mover::failure_report(panicked(), Timestamp::now()));
     let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, .. } = &report;
-    tracing::info!(?outcome, ?reason, detail = message, parts, bytes_read, bytes_stored, found, "run report");
+    let seconds = report.finished_at.duration_since(report.started_at).as_secs().max(0).unsigned_abs();
+    let bytes_per_second = bytes_read / seconds.max(1);
+    tracing::info!(
+        ?outcome,
+        ?reason,
+        detail = message,
+        parts,
+        bytes_read,
+        bytes_stored,
+        bytes_per_second,
+        seconds,
+        found,
+        "run report"
+    );
     leave(paths, &report.to_termination_message())?;
     Ok(match (outcome, reason) {
         (Outcome::Succeeded, _) => ExitCode::SUCCESS,

@@ -68,6 +68,8 @@ pub enum Reason {
     Internal,
     /// A public key of `spec.encryption` is none, or the keys cannot be used together.
     RecipientInvalid,
+    /// No byte moved for an hour, neither from the dump nor into storage.
+    Stalled,
 }
 
 impl Reason {
@@ -95,7 +97,8 @@ impl Reason {
             | Self::StorageFull
             | Self::StorageUnavailable
             | Self::Terminated
-            | Self::Internal => true,
+            | Self::Internal
+            | Self::Stalled => true,
         }
     }
 }

@@ -112,7 +112,8 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::DeadlineExceeded
         | Reason::Terminated
         | Reason::Internal
-        | Reason::RecipientInvalid => false,
+        | Reason::RecipientInvalid
+        | Reason::Stalled => false,
     };
     match trouble {
         Some(Trouble { reason, message }) => ProbeState::Failed { reason: reason.into(), message, blocking },
