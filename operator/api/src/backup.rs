@@ -269,8 +269,11 @@ pub struct DatabaseTls {
     pub client_secret_name: Option<String>,
 }
 
-/// How the stored bytes are compressed.
+/// How the stored bytes are compressed. What a plan says to be compressed already is stored as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!(self.longWindow && self.threads > 1)").message(
+    "compression.longWindow takes one thread: leave compression.threads at 1"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct Compression {
     /// `zstd` (RFC 8878, with content checksum) or `none`.
@@ -280,11 +283,25 @@ pub struct Compression {
     #[serde(default = "default_level")]
     #[schemars(range(min = 1, max = 19))]
     pub level: i32,
+    /// Threads that compress, where one is slower than dump and store. The mover's memory limit grows by 16 MiB for
+    /// each at level 5, 64 MiB at level 9 and 112 MiB above.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 8))]
+    pub threads: i32,
+    /// Look for repetitions within 128 MiB, not a few: smaller where a dump repeats itself at a distance. Costs
+    /// 144 MiB of memory in the pod, and 128 MiB to restore.
+    #[serde(default)]
+    pub long_window: bool,
 }
 
 impl Default for Compression {
     fn default() -> Self {
-        Self { algorithm: CompressionAlgorithm::default(), level: default_level() }
+        Self {
+            algorithm: CompressionAlgorithm::default(),
+            level: default_level(),
+            threads: one(),
+            long_window: false,
+        }
     }
 }
 
@@ -331,6 +348,9 @@ pub(crate) fn default_active_deadline() -> i64 {
 }
 /// 1: a dump is not tried seven times against a server in trouble.
 fn default_backoff_limit() -> i32 {
+    1
+}
+fn one() -> i32 {
     1
 }
 /// zstd's own default: about the speed of a disk.

@@ -86,6 +86,8 @@ pub enum Reason {
     LoadKilled,
     /// The process that loads ended well without having read everything.
     LoadIncomplete,
+    /// No byte moved for an hour, neither from the dump nor into storage.
+    Stalled,
 }
 
 impl Reason {
@@ -122,7 +124,8 @@ impl Reason {
             | Self::StorageFull
             | Self::StorageUnavailable
             | Self::Terminated
-            | Self::Internal => true,
+            | Self::Internal
+            | Self::Stalled => true,
         }
     }
 }

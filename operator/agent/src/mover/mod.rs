@@ -83,7 +83,7 @@ impl Mover<'_> {
     /// until a lifecycle rule of the bucket ends them (`AbortIncompleteMultipartUpload`).
     pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
         let started_at = (self.now)();
-        let progress = Progress::default();
+        let progress = Progress::new(self.order.expected_bytes);
         let mut parts = 0;
         let result = self.carry_out(started_at, &progress, &mut parts, stop).await;
         let (bytes_read, bytes_stored) = progress.totals();

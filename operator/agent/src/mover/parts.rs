@@ -132,7 +132,10 @@ impl Dump<'_> {
 
     /// How its object is made of the plain bytes.
     fn made(&self) -> (Compression, Cipher) {
-        (self.mover.order.compression, cipher(self.mover.order.encryption.as_ref()))
+        let order = self.mover.order;
+        // Compressing it again would cost time and gain nothing.
+        let compression = if self.part.is_compressed() { Compression::None } else { order.compression };
+        (compression, cipher(order.encryption.as_ref()))
     }
 
     /// Dumps, stores and judges; only what is judged well becomes an object.
@@ -151,9 +154,11 @@ impl Dump<'_> {
         let program = program_of(&self.part.process);
         let (plain, from) = mpsc::channel(PIECES);
         let (to, chunks) = mpsc::channel(1);
-        let (compression, watch) = (self.mover.order.compression, Watch::new(completion));
+        let ((compression, _), effort, watch) =
+            (self.made(), self.mover.order.effort, Watch::new(completion));
         let chunker = Chunker::new(to, Room::new(), Handle::current());
-        let transforming = spawn_blocking(move || transform(from, chunker, (compression, encryptor), watch));
+        let transforming =
+            spawn_blocking(move || transform(from, chunker, (compression, effort, encryptor), watch));
         // The receiver's end ends the thread, and the thread's end ends the upload. A failure on either side drops
         // the other: nothing is waited for that nobody will finish.
         let received = receive(client, plain, progress);

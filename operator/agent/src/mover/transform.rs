@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use age::{Encryptor, stream::StreamWriter};
-use dbbackup_protocol::work_order::Compression;
+use dbbackup_protocol::work_order::{Compression, Effort};
 use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -22,6 +22,9 @@ const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
 /// first 8.4 GB go in chunks of [`MIN_CHUNK`].
 const SHARE: u64 = 1000;
 
+/// Of the long window: the largest that `zstd -d` takes without being told.
+const WINDOW_LOG: u32 = 27;
+
 /// Facts about one stored part.
 #[derive(Debug)]
 pub(crate) struct Digests {
@@ -38,11 +41,11 @@ pub(crate) struct Digests {
 pub(crate) fn transform(
     mut plain: mpsc::Receiver<Vec<u8>>,
     chunker: Chunker,
-    (compression, encryptor): (Compression, Option<Encryptor>),
+    (compression, effort, encryptor): (Compression, Effort, Option<Encryptor>),
     mut watch: Watch,
 ) -> io::Result<Digests> {
     let mut hash = Sha256::new();
-    let mut encoder = Encoder::new(Seal::new(chunker, encryptor)?, compression)?;
+    let mut encoder = Encoder::new(Seal::new(chunker, encryptor)?, compression, effort)?;
     while let Some(piece) = plain.blocking_recv() {
         watch.push(&piece);
         hash.update(&piece);
@@ -60,13 +63,20 @@ enum Encoder {
 }
 
 impl Encoder {
-    fn new(into: Seal, compression: Compression) -> io::Result<Self> {
+    fn new(into: Seal, compression: Compression, effort: Effort) -> io::Result<Self> {
         match compression {
             Compression::None => Ok(Self::Plain(into)),
             Compression::Zstd { level } => {
                 let mut encoder = zstd::stream::write::Encoder::new(into, level)?;
                 // Off by default; without it a flipped bit can decompress without a complaint.
                 encoder.include_checksum(true)?;
+                if effort.threads > 1 {
+                    encoder.multithread(effort.threads)?;
+                }
+                if effort.long_window {
+                    encoder.long_distance_matching(true)?;
+                    encoder.window_log(WINDOW_LOG)?;
+                }
                 Ok(Self::Zstd(Box::new(encoder)))
             }
         }
@@ -205,7 +215,13 @@ mod tests {
     fn the_bytes_come_out_as_they_went_in() {
         let piece: Vec<u8> =
             (0..100_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).step_by(2).take(100_000).collect();
-        for compression in [Compression::None, Compression::Zstd { level: 1 }] {
+        let (zstd, usual) = (Compression::Zstd { level: 1 }, Effort::default());
+        for (compression, effort) in [
+            (Compression::None, usual),
+            (zstd, usual),
+            (zstd, Effort { threads: 3, ..usual }),
+            (zstd, Effort { long_window: true, ..usual }),
+        ] {
             let (plain, from) = mpsc::channel(1000);
             let (to, mut chunks) = mpsc::channel(1);
             let runtime = Runtime::new().unwrap();
@@ -224,7 +240,7 @@ mod tests {
             };
             let watch = Watch::new(&completion);
             let transforming =
-                std::thread::spawn(move || transform(from, chunker, (compression, None), watch));
+                std::thread::spawn(move || transform(from, chunker, (compression, effort, None), watch));
             let mut stored = Vec::new();
             while let Some(Chunk { bytes, .. }) = chunks.blocking_recv() {
                 assert!(bytes.len() as u64 <= MIN_CHUNK);

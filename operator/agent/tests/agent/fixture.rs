@@ -16,7 +16,9 @@ use dbbackup_protocol::{
     },
     pod,
     report::{Outcome, Reason, RunReport},
-    work_order::{BoundSecret, Compression, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder},
+    work_order::{
+        BoundSecret, Compression, Effort, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder,
+    },
 };
 use tempfile::TempDir;
 
@@ -131,6 +133,8 @@ impl Pod {
             compression: Compression::Zstd { level: 3 },
             limits: Limits { deadline_seconds: 60, connect_seconds: 20, grace_seconds: 1 },
             encryption: None,
+            effort: Effort::default(),
+            expected_bytes: None,
         };
         Self { root, order, uid: "12345678-aaaa-bbbb".into() }
     }

@@ -113,6 +113,7 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::Terminated
         | Reason::Internal
         | Reason::RecipientInvalid
+        | Reason::Stalled
         // Of restores only.
         | Reason::BackupNotFound
         | Reason::BackupDamaged

@@ -70,6 +70,8 @@ fn refusals() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ("s3", "connection.port", json!(65536), "65535"),
         ("s3", "connection.tls", json!({"mode": "verify-full"}), "caSecret is needed to verify"),
         ("s3", "compression", json!({"level": 22}), "19"),
+        ("s3", "compression", json!({"threads": 9}), "8"),
+        ("s3", "compression", json!({"threads": 2, "longWindow": true}), "takes one thread"),
         ("s3", "encryption", json!({"recipients": []}), "at least 1"),
         ("s3", "encryption", json!({}), "encryption.recipients"),
         ("s3", "encryption", json!({"recipients": ["AGE-SECRET-KEY-1QQ"]}), "must never be here"),

@@ -252,6 +252,8 @@ pub(super) fn order(job: &str, slot: Timestamp) -> String {
         compression: Compression::None,
         limits: Limits { deadline_seconds: 1, connect_seconds: 1, grace_seconds: 1 },
         encryption: None,
+        effort: Default::default(),
+        expected_bytes: None,
     };
     serde_json::to_string(&order).unwrap()
 }

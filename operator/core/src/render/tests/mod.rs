@@ -2,6 +2,7 @@
 
 mod invariants;
 mod restore;
+mod stored;
 
 use std::collections::BTreeMap;
 
@@ -264,32 +265,6 @@ fn destinations_that_cannot_be(
     let issues = rendered(spec).unwrap_err().issues();
     let found: Vec<_> = issues.iter().map(|issue| (issue.path.as_str(), issue.reason.as_str())).collect();
     assert_eq!(found, [(pointer, reason)]);
-}
-
-#[test]
-fn the_agent_learns_whose_keys_open_the_backup() {
-    let key = "age1n75wkqrd3xhxmtdn78ervq6ww6sy7fzxzmuv7far0tz23zpfwatq0nypwa";
-    let with = |recipients: serde_json::Value| {
-        let mut spec = s3_spec();
-        spec["encryption"] = json!({"recipients": recipients});
-        rendered(spec)
-    };
-    let order = work_order_of(&with(json!([key])).unwrap(), "mover");
-    assert_eq!(order.encryption.unwrap().recipients, [key]);
-    assert_eq!(work_order_of(&rendered(s3_spec()).unwrap(), "mover").encryption, None);
-    for (recipients, pointer, words) in [
-        (json!([]), "/encryption/recipients", "spec.encryption.recipients is empty"),
-        (json!([key, "oops"]), "/encryption/recipients/1", "spec.encryption.recipients[1] is no public key"),
-        (
-            json!(["AGE-SECRET-KEY-1QQ"]),
-            "/encryption/recipients/0",
-            "spec.encryption.recipients[0] is a private key",
-        ),
-    ] {
-        let issues = with(recipients).unwrap_err().issues();
-        assert_eq!((issues.len(), issues[0].path.as_str()), (1, pointer));
-        assert!(issues[0].message.starts_with(words) && !issues[0].message.contains("KEY-1"), "{issues:?}");
-    }
 }
 
 #[test]
