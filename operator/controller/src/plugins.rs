@@ -120,14 +120,19 @@ impl Plugins {
             if before.plugin.digest() == digest || rejections.contains_key(digest) {
                 continue;
             }
+            // What is loaded already is judged no more: somebody has taken the other one away.
+            let is_new = old.plugins().iter().all(|plugin| plugin.digest() != digest);
             if began.elapsed() > self.patience {
-                let why = format!("is too slow: its plans could not be compared within {:?}", self.patience);
-                rejections.insert(digest.to_owned(), rejection(before, after, &why));
+                if is_new {
+                    let why =
+                        format!("is too slow: its plans could not be compared within {:?}", self.patience);
+                    rejections.insert(digest.to_owned(), rejection(before, after, &why));
+                }
                 continue;
             }
             let old_plan = self.planner.ask(object, before);
             match compare(&old_plan, &self.planner.ask(object, after)) {
-                Comparison::Broken(refused) => {
+                Comparison::Broken(refused) if is_new => {
                     warn!(
                         namespace = object.namespace(),
                         object = object.name_any(),
@@ -142,7 +147,7 @@ impl Plugins {
                     rejections.insert(digest.to_owned(), rejection(before, after, &why));
                 }
                 other => {
-                    if matches!(old_plan, Planning::Planned(_)) {
+                    if is_new && matches!(old_plan, Planning::Planned(_)) {
                         refusals.entry(digest.to_owned()).or_default().count(object, &other, before, after);
                     }
                     if let Some(summary) = other.summary() {
