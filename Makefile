@@ -6,7 +6,7 @@ CARGO   := cargo
 BINARIES := --release --locked --target $(MUSL) -p dbbackup-controller -p dbbackup-agent
 PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugin
 # Each has a file in deploy/crds.
-KINDS   := databasebackups databaserestores
+KINDS   := databasebackups databasesnapshots databaserestores
 SHELL   := bash
 
 .DEFAULT_GOAL := help

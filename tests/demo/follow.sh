@@ -66,8 +66,8 @@ progress() {
   kubectl --namespace demo logs "job/$1" --container mover --follow 2>/dev/null | jq --raw-input --raw-output --unbuffered '
     def mb: "\(. / 100000 | round / 10) MB";
     fromjson? |
-    if .message == "progress" then "\(.part): \(.read | mb) read, \(.stored | mb) stored, \(.bytes_per_second | mb)/s"
-    elif .message == "part stored" then "\(.part): complete, \(.bytes | mb) → \(.stored | mb)"
+    if .message == "progress" then "\(.part): \(.bytes_read | mb) read, \(.bytes_stored | mb) stored, \(.bytes_per_second | mb)/s"
+    elif .message == "part stored" then "\(.part): complete, \(.bytes | mb) → \(.bytes_stored | mb)"
     elif .message == "run report" then "reports \(.outcome): \(.parts) parts, \(.bytes_read | mb) → \(.bytes_stored | mb)"
     else .message end' | while read -r line; do now "mover: $line"; done
 }

@@ -109,6 +109,8 @@ fn conclude(work: impl FnOnce() -> Result<RunReport, Failure>, paths: &PodPaths)
     let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, restored, .. } =
         &report;
     let left = restored.as_ref().map(|restored| restored.target);
+    let seconds = report.finished_at.duration_since(report.started_at).as_secs().max(0).unsigned_abs();
+    let bytes_per_second = bytes_read / seconds.max(1);
     tracing::info!(
         ?outcome,
         ?reason,
@@ -116,6 +118,8 @@ fn conclude(work: impl FnOnce() -> Result<RunReport, Failure>, paths: &PodPaths)
         parts,
         bytes_read,
         bytes_stored,
+        bytes_per_second,
+        seconds,
         found,
         target_left = ?left,
         "run report"

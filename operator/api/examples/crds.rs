@@ -1,13 +1,14 @@
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 //! Prints a CRD, by its plural name: `make crds` writes them to `deploy/crds/`.
 
-use dbbackup_api::{DatabaseBackup, DatabaseRestore};
+use dbbackup_api::{DatabaseBackup, DatabaseRestore, DatabaseSnapshot};
 use kube::CustomResourceExt;
 use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let crd = match std::env::args().nth(1).as_deref() {
         Some("databasebackups") => DatabaseBackup::crd(),
+        Some("databasesnapshots") => DatabaseSnapshot::crd(),
         Some("databaserestores") => DatabaseRestore::crd(),
         _ => return Err("usage: crds PLURAL".into()),
     };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    retention::{Objectives, Retention},
     status::DatabaseBackupStatus,
     storage::{SecretKeyRef, StorageDestination},
     template::PodTemplate,
@@ -142,9 +143,21 @@ pub struct DatabaseBackupSpec {
     #[serde(default)]
     pub compression: Compression,
 
+    /// Whose keys open the backups. Unset: they are stored as they are, and the store may encrypt them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+
     /// What your cluster needs of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+
+    /// Which backups to keep. Unset: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+
+    /// What backups have to be like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
 }
 
 /// Which plugin plans. Whatever is given has to fit; a digest alone names one exactly.
@@ -256,8 +269,11 @@ pub struct DatabaseTls {
     pub client_secret_name: Option<String>,
 }
 
-/// How the stored bytes are compressed.
+/// How the stored bytes are compressed. What a plan says to be compressed already is stored as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!(self.longWindow && self.threads > 1)").message(
+    "compression.longWindow takes one thread: leave compression.threads at 1"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct Compression {
     /// `zstd` (RFC 8878, with content checksum) or `none`.
@@ -267,12 +283,43 @@ pub struct Compression {
     #[serde(default = "default_level")]
     #[schemars(range(min = 1, max = 19))]
     pub level: i32,
+    /// Threads that compress, where one is slower than dump and store. The mover's memory limit grows by 16 MiB for
+    /// each at level 5, 64 MiB at level 9 and 112 MiB above.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 8))]
+    pub threads: i32,
+    /// Look for repetitions within 128 MiB, not a few: smaller where a dump repeats itself at a distance. Costs
+    /// 144 MiB of memory in the pod, and 128 MiB to restore.
+    #[serde(default)]
+    pub long_window: bool,
 }
 
 impl Default for Compression {
     fn default() -> Self {
-        Self { algorithm: CompressionAlgorithm::default(), level: default_level() }
+        Self {
+            algorithm: CompressionAlgorithm::default(),
+            level: default_level(),
+            threads: one(),
+            long_window: false,
+        }
     }
+}
+
+/// Whose keys open the backups: the format of age (age-encryption.org/v1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Public keys, of which each one's private key opens the backups: `age1…` (as `age-keygen` prints it), `ssh-ed25519 …`
+    /// or `ssh-rsa …` (a line of a `.pub` file), or `age1tag1…` and `age1tagpq1…` (hardware keys, the second one hybrid
+    /// post-quantum). Private keys have no place in the cluster: it writes backups that it cannot read.
+    #[schemars(length(min = 1, max = 16), inner(length(max = 2100)))]
+    #[x_kube(validation = Rule::new(
+        "self.all(key, key.matches('^(age1[0-9a-z]+|ssh-(ed25519|rsa) [A-Za-z0-9+/]+=*( [ -~]*)?)$'))"
+    ).message(
+        "spec.encryption.recipients are public keys: age1…, ssh-ed25519 … or ssh-rsa …, each without a space or line \
+         break at its ends; a private key (AGE-SECRET-KEY-1…) must never be here"
+    ))]
+    pub recipients: Vec<String>,
 }
 
 /// Algorithms of [`Compression`].
@@ -301,6 +348,9 @@ pub(crate) fn default_active_deadline() -> i64 {
 }
 /// 1: a dump is not tried seven times against a server in trouble.
 fn default_backoff_limit() -> i32 {
+    1
+}
+fn one() -> i32 {
     1
 }
 /// zstd's own default: about the speed of a disk.

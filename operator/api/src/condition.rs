@@ -16,6 +16,16 @@ pub const PLUGIN_RESOLVED: &str = "PluginResolved";
 /// asks nothing.
 pub const SERVER_PROBED: &str = "ServerProbed";
 
+/// Every finished backup has its `DatabaseSnapshot`. Not there before the first one.
+pub const CATALOGUED: &str = "Catalogued";
+
+/// Of a `DatabaseSnapshot`: it was restored for a trial, and what came back is right. Unknown as long as nobody has tried.
+pub const VERIFIED: &str = "Verified";
+
+/// Of a `DatabaseSnapshot`: it is about as large as those before it. Of a `DatabaseBackup`: nothing speaks against its newest
+/// snapshot; while it is false nothing is removed. Not there before the first one.
+pub const PLAUSIBLE: &str = "Plausible";
+
 /// Of a `DatabaseRestore`: everything that was asked for was done.
 pub const COMPLETE: &str = "Complete";
 /// Of a `DatabaseRestore`: it ended otherwise.

@@ -5,16 +5,20 @@
     unreachable_pub,
     reason = "KubeSchema repeats each struct inside a function to collect its CEL rules"
 )]
+#![allow(clippy::duplicated_attributes, reason = "the columns of a kind are of the same few types")]
 
 pub mod backup;
 pub mod condition;
 pub mod restore;
+pub mod retention;
+pub mod snapshot;
 pub mod status;
 pub mod storage;
 pub mod template;
 
 pub use backup::{DatabaseBackup, DatabaseBackupSpec};
 pub use restore::{DatabaseRestore, DatabaseRestoreSpec, DatabaseRestoreStatus};
+pub use snapshot::{DatabaseSnapshot, DatabaseSnapshotSpec, DatabaseSnapshotStatus};
 pub use status::DatabaseBackupStatus;
 
 /// API group of all kinds.
@@ -39,5 +43,14 @@ pub const TOKEN_ANNOTATION: &str = "databasebackup.db.example.io/run-now-token";
 pub const PLUGIN_ANNOTATION: &str = "databasebackup.db.example.io/plugin";
 /// Annotation of a Job: digest of the plugin's bytes.
 pub const PLUGIN_DIGEST_ANNOTATION: &str = "databasebackup.db.example.io/plugin-digest";
+/// Annotation of a Job: the destination that it writes to, for caps on how many do.
+pub const DESTINATION_ANNOTATION: &str = "databasebackup.db.example.io/destination";
+/// Annotation of a Job: the database server that it reads, for caps on how many do.
+pub const SERVER_ANNOTATION: &str = "databasebackup.db.example.io/server";
+/// Annotation of a Job: its claim, where that takes one Job at a time.
+pub const CLAIM_ANNOTATION: &str = "databasebackup.db.example.io/claim";
 /// Annotation with which a user asks for a run: any token that was not used before.
 pub const RUN_NOW_ANNOTATION: &str = "db.example.io/run-now";
+/// Annotation with which a user says, by the value `true`, that the size of a `DatabaseSnapshot` is right although it is much
+/// smaller than those before it.
+pub const ACCEPT_SIZE_ANNOTATION: &str = "db.example.io/accept-size";

@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::retention::RetentionStatus;
+
 /// How many runs `recentRuns` keeps, unless more run at once.
 pub const MAX_RECENT_RUNS: usize = 10;
 
@@ -56,10 +58,13 @@ pub struct DatabaseBackupStatus {
     /// What a probe found out about the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerStatus>,
-    /// `Ready`, `Scheduled`, `LastRunSucceeded`, `PluginResolved`, `ServerProbed`.
+    /// `Ready`, `Scheduled`, `LastRunSucceeded`, `PluginResolved`, `ServerProbed`, `Catalogued`, `Plausible`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// What `spec.retention` comes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionStatus>,
 }
 
 /// Where the last run stands.
@@ -204,6 +209,9 @@ pub struct RunRecord {
     /// The plugin that planned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginIdentity>,
+    /// Name of the `DatabaseSnapshot` that was made of it. If that is gone by now, somebody has deleted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
 }
 
 impl RunRecord {
@@ -224,6 +232,7 @@ impl RunRecord {
             manifest: None,
             manifest_sha256: None,
             plugin: None,
+            snapshot: None,
         }
     }
 }

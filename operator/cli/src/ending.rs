@@ -38,6 +38,9 @@ pub(crate) enum Unusable {
         /// Why.
         error: io::Error,
     },
+    /// A schedule without a slot.
+    #[error("spec.schedule never comes due: {0}; no day fits both its day of month and its month")]
+    NeverFires(String),
     /// Nobody takes what is printed.
     #[error("cannot print: {0}")]
     Output(#[from] io::Error),
@@ -51,7 +54,7 @@ impl Unusable {
     }
 }
 
-/// 0, 1 or 2, see the crate's documentation. A reader that went away, such as `head`, is no fault.
+/// 0 to 3, see the crate's documentation. A reader that went away, such as `head`, is no fault.
 pub(crate) fn exit_code(ending: Result<Ending, Unusable>) -> ExitCode {
     match ending {
         Ok(Ending::Good) => ExitCode::SUCCESS,
@@ -60,7 +63,7 @@ pub(crate) fn exit_code(ending: Result<Ending, Unusable>) -> ExitCode {
         Err(unusable) => {
             // Where not even this can be told the exit code has to do.
             let _ = writeln!(io::stderr().lock(), "error: {unusable}");
-            ExitCode::from(2)
+            ExitCode::from(if matches!(unusable, Unusable::NeverFires(_)) { 3 } else { 2 })
         }
     }
 }

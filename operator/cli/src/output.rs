@@ -35,7 +35,7 @@ pub(crate) fn yaml_document(value: &impl Serialize) -> Result<String, Unusable> 
     Ok(format!("---\n{}\n", text.trim_end()))
 }
 
-/// Rows with aligned columns, two spaces apart.
+/// Rows with aligned columns, two spaces apart. Cells are hostile: no terminal obeys what stands in them.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
@@ -47,7 +47,13 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<_> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        // Not by `{:width$}`, which panics above 65,535.
+        let padded = |(cell, width): (&String, &usize)| {
+            let cell = cell.replace(char::is_control, " ");
+            let rest = width.saturating_sub(cell.chars().count());
+            cell + &" ".repeat(rest)
+        };
+        let cells: Vec<_> = row.iter().zip(&widths).map(padded).collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -62,5 +68,12 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(ToString::to_string).collect();
         let rows = [row(&["NAME", "SIZE", ""]), row(&["ä", "1"]), row(&["long name", "", "x"])];
         assert_eq!(table(&rows), "NAME       SIZE\nä          1\nlong name        x\n");
+    }
+
+    #[test]
+    fn a_cell_may_be_anything() {
+        let long = "x".repeat(70_000);
+        let text = table(&[vec![long.clone(), "\u{1b}[2J\n".into()], vec!["y".into(), "z".into()]]);
+        assert!(text.starts_with(&format!("{long}   [2J\ny ")), "{}", text.len());
     }
 }

@@ -57,7 +57,10 @@ async fn create_run(
     planned: &Planned,
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
-    let job = context.planner.render(object, new, planned);
+    let mut job = context.planner.render(object, new, planned);
+    if let Ok(job) = &mut job {
+        job.annotations_mut().extend(context.gate.uses(object).annotations());
+    }
     let created = create_one(object, &new.name, job, context).await?;
     if created.is_ok() {
         info!(job = new.name, slot = %new.slot, plugin = planned.plugin.id, digest = planned.plugin.digest, "Job created");
@@ -116,13 +119,18 @@ async fn adopt(
     Ok(Err(refused(name, "NameConflict", message, true)))
 }
 
-fn refused(name: &str, reason: impl Into<String>, message: String, permanent: bool) -> RefusedCreate {
+pub(crate) fn refused(
+    name: &str,
+    reason: impl Into<String>,
+    message: String,
+    permanent: bool,
+) -> RefusedCreate {
     let retry_at = Context::now() + RETRY_REFUSED;
     RefusedCreate { job: name.to_owned(), reason: reason.into(), message, permanent, retry_at }
 }
 
 /// The API server's own words decide which reason the user sees; an unknown one is a plain rejection.
-fn classify(code: u16, message: &str) -> &'static str {
+pub(crate) fn classify(code: u16, message: &str) -> &'static str {
     match code {
         403 if message.contains("exceeded quota") => "QuotaExceeded",
         403 if message.contains("being terminated") => "NamespaceTerminating",

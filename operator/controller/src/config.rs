@@ -1,14 +1,19 @@
 //! What an administrator can set: flags, each with an environment variable. Read once, in `main`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use clap::Parser;
+use dbbackup_core::admit::Caps;
 use dbbackup_plugin_host::{AllowMode, Pin};
 use jiff::SignedDuration;
+use k8s_controller::LeaderElection;
 
 /// What the built-in plugins use. A test keeps the two together.
 pub(crate) const DEFAULT_IMAGES: &str =
     "docker.io/library/postgres,docker.io/library/mariadb,docker.io/library/mysql,docker.io/library/mongo";
+
+/// The Lease of the replica that works.
+const LEASE: &str = "db-backup-operator";
 
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Clone, Debug, Parser)]
@@ -95,6 +100,34 @@ pub(crate) struct Config {
     #[arg(long, env = "MIN_INTERVAL", default_value = "1m")]
     pub min_interval: SignedDuration,
 
+    /// How many runs may run at a time in the whole operator; unset: any number. Who waits sees why, and at which place.
+    #[arg(long, env = "MAX_RUNS")]
+    pub max_runs: Option<NonZeroUsize>,
+
+    /// How many runs may run at a time in one namespace; unset: any number.
+    #[arg(long, env = "MAX_RUNS_PER_NAMESPACE")]
+    pub max_runs_per_namespace: Option<NonZeroUsize>,
+
+    /// How many runs may write at a time to one bucket or claim; unset: any number. A claim that is not ReadWriteMany takes one.
+    #[arg(long, env = "MAX_RUNS_PER_DESTINATION")]
+    pub max_runs_per_destination: Option<NonZeroUsize>,
+
+    /// How many runs may read at a time from one database server; unset: any number.
+    #[arg(long, env = "MAX_RUNS_PER_SERVER")]
+    pub max_runs_per_server: Option<NonZeroUsize>,
+
+    /// Let one of several replicas work at a time, by a Lease. Each needs `POD_NAME` and `POD_NAMESPACE`.
+    #[arg(long, env = "LEADER_ELECT", requires_all = ["pod_name", "pod_namespace"])]
+    pub leader_elect: bool,
+
+    /// Name of the operator's pod, by which the others know it in the Lease.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: Option<String>,
+
+    /// Namespace of the operator's pod, where the Lease is.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+
     /// How many objects are reconciled at the same time.
     #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
@@ -106,6 +139,26 @@ pub(crate) struct Config {
     /// Log filter in the syntax of `tracing`, for example `info` or `info,kube=debug`.
     #[arg(long, env = "LOG", default_value = "info")]
     pub log: String,
+}
+
+impl Config {
+    /// How many runs may run at a time.
+    pub(crate) fn caps(&self) -> Caps {
+        let cap = |cap: Option<NonZeroUsize>| cap.map(NonZeroUsize::get);
+        Caps {
+            all: cap(self.max_runs),
+            namespace: cap(self.max_runs_per_namespace),
+            destination: cap(self.max_runs_per_destination),
+            server: cap(self.max_runs_per_server),
+        }
+    }
+
+    /// Who may work, where several replicas could.
+    pub(crate) fn election(&self, client: &kube::Client) -> Option<LeaderElection> {
+        let (Some(name), Some(namespace)) = (&self.pod_name, &self.pod_namespace) else { return None };
+        // 2 s after a release, 15 s after a death: the times of Kubernetes' own controllers.
+        self.leader_elect.then(|| LeaderElection::new(client.clone(), namespace, LEASE, name))
+    }
 }
 
 fn mirror(text: &str) -> Result<(String, String), String> {

@@ -7,19 +7,25 @@ use std::{
 };
 
 use anyhow::Context as _;
+use dbbackup_api::DatabaseSnapshot;
+use dbbackup_core::admit::Caps;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Client,
+    core::DeserializeGuard,
     runtime::reflector::{self, Store, store::Writer},
 };
 
-use crate::{metrics::Metrics, planner::Planner};
+use crate::{gate::Gate, metrics::Metrics, planner::Planner};
 
 /// First wait after a failed pass; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// Longest wait after a failed pass.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+
+/// A snapshot as it is watched: one that cannot be read does not stop the watch.
+pub(crate) type WatchedSnapshot = DeserializeGuard<DatabaseSnapshot>;
 
 /// What every pass shares.
 pub(crate) struct Context {
@@ -28,10 +34,14 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// Shortest time between two slots of a schedule.
     pub(crate) min_interval: SignedDuration,
+    /// What every run passes.
+    pub(crate) gate: Gate,
     /// Cache of the Jobs that carry our label, without their specs.
     pub(crate) jobs: Store<Job>,
     /// Cache of the pods that carry our label, without their specs.
     pub(crate) pods: Store<Pod>,
+    /// Cache of the snapshots that carry our label.
+    pub(crate) snapshots: Store<WatchedSnapshot>,
     /// Consecutive failed passes by UID: kube has no backoff of its own per object.
     failures: Mutex<HashMap<String, u32>>,
 }
@@ -40,6 +50,7 @@ pub(crate) struct Context {
 pub(crate) struct CacheWriters {
     pub(crate) jobs: Writer<Job>,
     pub(crate) pods: Writer<Pod>,
+    pub(crate) snapshots: Writer<WatchedSnapshot>,
 }
 
 impl Context {
@@ -51,14 +62,19 @@ impl Context {
         planner: Arc<Planner>,
         metrics: Arc<Metrics>,
         min_interval: SignedDuration,
+        caps: Caps,
     ) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
         let client = Client::try_default()
             .await
             .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
         let (jobs, job_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
-        let context = Self { client, planner, metrics, min_interval, jobs, pods, failures: Mutex::default() };
-        Ok((Arc::new(context), CacheWriters { jobs: job_writer, pods: pod_writer }))
+        let (snapshots, snapshot_writer) = reflector::store();
+        let failures = Mutex::default();
+        let gate = Gate::new(caps, jobs.clone());
+        let context = Self { client, planner, metrics, min_interval, gate, jobs, pods, snapshots, failures };
+        let writers = CacheWriters { jobs: job_writer, pods: pod_writer, snapshots: snapshot_writer };
+        Ok((Arc::new(context), writers))
     }
 
     /// The one place where the operator reads the clock.

@@ -12,7 +12,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use crate::metrics::Metrics;
 
-/// Whether the plugins are loaded and the watches have seen the cluster once.
+/// Whether the plugins are loaded, and, where there is no other replica, the watches have seen the cluster once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readiness(Arc<AtomicBool>);
 

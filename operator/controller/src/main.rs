@@ -2,8 +2,10 @@
 
 mod act;
 mod calls;
+mod catalogue;
 mod config;
 mod context;
+mod gate;
 mod http;
 mod install;
 mod malformed;
@@ -95,6 +97,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
 async fn operate(config: &Config, metrics: Arc<Metrics>, ready: http::Readiness) -> anyhow::Result<()> {
     let planner = Arc::new(Planner::new(config)?);
     let plugins = Plugins::new(config, Arc::clone(&planner), Arc::clone(&metrics))?;
-    let (context, caches) = context::Context::new(planner, metrics, config.min_interval).await?;
+    let (context, caches) =
+        context::Context::new(planner, metrics, config.min_interval, config.caps()).await?;
     watch::run(config, context, caches, plugins, ready).await
 }

@@ -22,6 +22,13 @@ pub(crate) struct RunLabels {
     result: &'static str,
 }
 
+/// What was done with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SnapshotLabels {
+    /// `created`.
+    action: &'static str,
+}
+
 /// What became of a restore.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RestoreLabels {
@@ -46,6 +53,8 @@ pub(crate) struct Metrics {
     plugins_failed: Gauge,
     plugin_conflicts: Gauge,
     plugin_updates: Family<UpdateLabels, Counter>,
+    leader: Gauge,
+    snapshots: Family<SnapshotLabels, Counter>,
     restores: Family<RestoreLabels, Counter>,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
@@ -68,6 +77,14 @@ impl Metrics {
             plugin_conflicts.clone(),
         );
         registry.register("plugin_updates", "Plugins that came, went or failed", plugin_updates.clone());
+        let leader = Gauge::default();
+        registry.register(
+            "leader",
+            "1 where this process does the work, 0 where it waits to do it",
+            leader.clone(),
+        );
+        let snapshots = Family::default();
+        registry.register("snapshots", "DatabaseSnapshots by what was done with them", snapshots.clone());
         let restores = Family::default();
         registry.register("restores", "Restores by result", restores.clone());
         let calls = CallMetrics::register(&mut registry);
@@ -79,6 +96,8 @@ impl Metrics {
             plugins_failed,
             plugin_conflicts,
             plugin_updates,
+            leader,
+            snapshots,
             restores,
             calls,
         }
@@ -87,6 +106,16 @@ impl Metrics {
     /// Counts a pass.
     pub(crate) fn pass(&self, outcome: &'static str) {
         self.passes.get_or_create(&PassLabels { outcome }).inc();
+    }
+
+    /// From now on this process does the work.
+    pub(crate) fn leads(&self) {
+        self.leader.set(1);
+    }
+
+    /// Counts what was done with a snapshot.
+    pub(crate) fn snapshot(&self, action: &'static str) {
+        self.snapshots.get_or_create(&SnapshotLabels { action }).inc();
     }
 
     /// Counts what became of a plugin.

@@ -5,13 +5,17 @@
 
 use std::{borrow::Borrow, sync::Arc};
 
-use dbbackup_api::{DatabaseBackup, NAME_LABEL};
-use dbbackup_core::observed::{Observed, ObservedJob, ObservedProbe, RefusedCreate};
+use dbbackup_api::{DatabaseBackup, DatabaseSnapshot, NAME_LABEL};
+use dbbackup_core::observed::{Held, Observed, ObservedJob, ObservedProbe, RefusedCreate};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
 
-use crate::{context::Context, planner::Answer, reconcile::Error};
+use crate::{
+    context::{Context, WatchedSnapshot},
+    planner::Answer,
+    reconcile::Error,
+};
 
 /// An object and its Jobs, fetched.
 #[derive(Clone, Debug)]
@@ -24,6 +28,12 @@ pub(crate) struct Seen {
     pub probes: Vec<ObservedProbe>,
     /// The administrator's minimum.
     pub min_interval: SignedDuration,
+    /// Those of its runs that wait at the gate.
+    pub held: Vec<Held>,
+    /// The snapshots of its backups.
+    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
+    /// A snapshot that the API server refused in this pass.
+    pub refused_snapshot: Option<RefusedCreate>,
 }
 
 impl Seen {
@@ -42,6 +52,9 @@ impl Seen {
             plugin_news: news.clone(),
             min_interval: self.min_interval,
             refused_create,
+            held: self.held.clone(),
+            snapshots: self.snapshots.clone(),
+            refused_snapshot: self.refused_snapshot.clone(),
         }
     }
 
@@ -49,6 +62,7 @@ impl Seen {
         object: DatabaseBackup,
         jobs: &[impl Borrow<Job>],
         pods: &[impl Borrow<Pod>],
+        snapshots: &[impl Borrow<WatchedSnapshot>],
         context: &Context,
     ) -> Self {
         let (probes, jobs): (Vec<&Job>, Vec<&Job>) =
@@ -58,14 +72,23 @@ impl Seen {
             jobs: jobs.into_iter().map(|job| ObservedJob::read(job, pods)).collect(),
             probes: probes.into_iter().map(|job| ObservedProbe::read(job, pods)).collect(),
             min_interval: context.min_interval,
+            held: vec![],
+            snapshots: readable(snapshots),
+            refused_snapshot: None,
         }
     }
+}
+
+/// Those that can be read. To another one nothing can be said or done; that it has its name is found when it is in the way.
+fn readable(snapshots: &[impl Borrow<WatchedSnapshot>]) -> Vec<Arc<DatabaseSnapshot>> {
+    snapshots.iter().filter_map(|one| one.borrow().0.as_ref().ok()).cloned().map(Arc::new).collect()
 }
 
 /// From the caches.
 pub(crate) fn cached(object: &DatabaseBackup, context: &Context) -> Seen {
     let (jobs, pods) = (labelled(&context.jobs, object), labelled(&context.pods, object));
-    Seen::read(object.clone(), &jobs, &pods, context)
+    let snapshots = labelled(&context.snapshots, object);
+    Seen::read(object.clone(), &jobs, &pods, &snapshots, context)
 }
 
 fn labelled<K>(store: &Store<K>, object: &DatabaseBackup) -> Vec<Arc<K>>
@@ -97,5 +120,7 @@ pub(crate) async fn live(object: &DatabaseBackup, context: &Context) -> Result<O
     let jobs = jobs.list(&selector).await.map_err(Error::on("list its Jobs"))?;
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let pods = pods.list(&selector).await.map_err(Error::on("list its pods"))?.items;
-    Ok(Some(Seen::read(fresh, &jobs.items, &pods, context)))
+    let snapshots: Api<WatchedSnapshot> = Api::namespaced(context.client.clone(), &namespace);
+    let snapshots = snapshots.list(&selector).await.map_err(Error::on("list its snapshots"))?.items;
+    Ok(Some(Seen::read(fresh, &jobs.items, &pods, &snapshots, context)))
 }

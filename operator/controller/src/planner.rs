@@ -23,14 +23,17 @@ use dbbackup_plugin_host::{Chosen, NotChosen, Pin, Plugin, Registry, Wish};
 use dbbackup_protocol::work_order::PluginRef;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 
 /// Id of the plugin that stands in for unknown types.
 const FALLBACK: &str = "generic";
-/// Most plugins that are called at the same time: each may take 64 MiB, and the pod's memory limit counts on it.
-const MAX_CALLS: usize = 4;
+/// Most plugins that passes call at the same time: each may take 64 MiB, and the pod's memory limit counts on it.
+pub(crate) const MAX_CALLS: usize = 4;
+
+/// Most files that a refusal names.
+const MAX_NAMED: usize = 3;
 
 /// What is loaded at one time. It never changes; a new one takes its place.
 #[derive(Debug, Default)]
@@ -94,17 +97,16 @@ impl Planner {
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
     }
 
-    /// The answer for an object as it is now; none while the plugins are loaded for the first time. Off the async threads:
+    /// The answer for an object as it is now; none while plugins are loaded for the first time and one of them may be its. Off the async threads:
     /// a plugin may take its whole deadline.
     pub(crate) async fn plan(self: &Arc<Self>, object: &DatabaseBackup) -> Option<Answer> {
         let generation = self.generation();
-        if !generation.ready {
+        if !generation.ready && !self.goes_on(object, &generation.registry) {
             return None;
         }
         let (planner, object) = (Arc::clone(self), object.clone());
-        let permit = Arc::clone(&self.calls).acquire_owned().await;
+        let permit = self.permit().await;
         let answer = tokio::task::spawn_blocking(move || {
-            // Nobody closes the semaphore, so there is a permit; it is held until the call has ended.
             let _permit = permit;
             planner.answer(&object, &generation)
         });
@@ -112,6 +114,19 @@ impl Planner {
             let planning = Planning::Refused(nobody("Internal", ended(&panic)));
             Answer { planning, news: PluginNews::default() }
         }))
+    }
+
+    /// To be held as long as plugins are called for a pass.
+    pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes the semaphore, so there is one.
+        Arc::clone(&self.calls).acquire_owned().await.ok()
+    }
+
+    /// Whether what served an object before is loaded and serves it now: it need not wait for files that are still tried.
+    fn goes_on(&self, object: &DatabaseBackup, registry: &Registry) -> bool {
+        let served = object.status.as_ref().and_then(|status| status.plugin.as_ref());
+        let chosen = served.map(|served| (served, self.choose(object, registry)));
+        matches!(chosen, Some((served, Ok(chosen))) if served.digest == chosen.plugin.digest())
     }
 
     fn answer(&self, object: &DatabaseBackup, generation: &Generation) -> Answer {
@@ -224,6 +239,7 @@ fn not_chosen(error: &NotChosen, registry: &Registry) -> Refused {
     let failures: Vec<_> = registry
         .failures()
         .iter()
+        .take(MAX_NAMED)
         .map(|failure| format!("{}: {}", failure.file.display(), failure.error))
         .collect();
     let hint = match error {

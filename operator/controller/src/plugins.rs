@@ -10,12 +10,15 @@ use std::{
     fs,
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
 use dbbackup_api::DatabaseBackup;
-use dbbackup_core::planning::{Comparison, compare};
+use dbbackup_core::{
+    imagepolicy::IMAGE_NOT_ALLOWED,
+    planning::{Comparison, Planning, Refused, compare},
+};
 use dbbackup_plugin_host::{
     AllowList, Chosen, CodeCache, CompileLimits, Compiler, Host, Limits, Loader, Options, Quarantine,
     Registry, Rejection, described,
@@ -38,6 +41,9 @@ use crate::{
 /// Most bytes of compiled plugins on disk: as many as can be loaded.
 const CACHE_BYTES: u64 = 256 << 20;
 
+/// Longest time to compare the plans of a new version: a plan takes some 50 µs, twice for each object.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Brings what is loaded up to date.
 #[derive(Debug)]
 pub(crate) struct Plugins {
@@ -45,6 +51,8 @@ pub(crate) struct Plugins {
     planner: Arc<Planner>,
     metrics: Arc<Metrics>,
     pause: Duration,
+    /// Longest time to compare plans in one look.
+    patience: Duration,
 }
 
 impl Plugins {
@@ -72,7 +80,7 @@ impl Plugins {
         .context("cannot start the plugin engine")?;
         let loader = Loader::new(host, config.plugin_dirs.clone(), allow_list(config)?);
         let pause = Duration::from_secs(config.plugin_poll_seconds.into());
-        Ok(Self { loader, planner, metrics, pause })
+        Ok(Self { loader, planner, metrics, pause, patience: PATIENCE })
     }
 
     /// One look. The objects that have to be looked at again. Blocks while plugins are compiled.
@@ -103,6 +111,8 @@ impl Plugins {
     ) -> (Vec<Rejection>, HashMap<String, (String, String)>) {
         let mut rejections: BTreeMap<String, Rejection> = BTreeMap::new();
         let mut changes = HashMap::new();
+        let mut refusals: BTreeMap<String, Refusals> = BTreeMap::new();
+        let began = Instant::now();
         for object in objects {
             let hands = (self.planner.choose(object, old), self.planner.choose(object, new));
             let (Ok(before), Ok(after)) = hands else { continue };
@@ -110,7 +120,13 @@ impl Plugins {
             if before.plugin.digest() == digest || rejections.contains_key(digest) {
                 continue;
             }
-            match compare(&self.planner.ask(object, before), &self.planner.ask(object, after)) {
+            if began.elapsed() > self.patience {
+                let why = format!("is too slow: its plans could not be compared within {:?}", self.patience);
+                rejections.insert(digest.to_owned(), rejection(before, after, &why));
+                continue;
+            }
+            let old_plan = self.planner.ask(object, before);
+            match compare(&old_plan, &self.planner.ask(object, after)) {
                 Comparison::Broken(refused) => {
                     warn!(
                         namespace = object.namespace(),
@@ -119,14 +135,26 @@ impl Plugins {
                         error = refused.message,
                         "a new version of a plugin fails on an object"
                     );
-                    rejections.insert(digest.to_owned(), rejection(before, after, &refused.reason));
+                    let why = format!(
+                        "fails ({}) on an object for which the other has a plan; the operator's log says on which",
+                        refused.reason
+                    );
+                    rejections.insert(digest.to_owned(), rejection(before, after, &why));
                 }
                 other => {
+                    if matches!(old_plan, Planning::Planned(_)) {
+                        refusals.entry(digest.to_owned()).or_default().count(object, &other, before, after);
+                    }
                     if let Some(summary) = other.summary() {
                         changes.insert(object.uid().unwrap_or_default(), (digest.to_owned(), summary));
                     }
                 }
             }
+        }
+        let refusing =
+            refusals.into_iter().filter_map(|(digest, refusals)| Some((digest, refusals.verdict()?)));
+        for (digest, rejection) in refusing {
+            rejections.entry(digest).or_insert(rejection);
         }
         (rejections.into_values().collect(), changes)
     }
@@ -213,10 +241,40 @@ pub(crate) async fn follow(
     }
 }
 
+/// What a new version refuses of what the old one plans. That it refuses some is a matter between the plugin and their
+/// users, who could else block an update with one odd object. Not so if it refuses all, or what no user can mend.
+#[derive(Default)]
+struct Refusals {
+    planned: usize,
+    refused: usize,
+    for_all: Option<Rejection>,
+    for_one: Option<Rejection>,
+}
+
+impl Refusals {
+    /// One more object for which the old version has a plan.
+    fn count(&mut self, object: &DatabaseBackup, new: &Comparison, before: Chosen<'_>, after: Chosen<'_>) {
+        self.planned += 1;
+        let Comparison::Refused(refused) = new else { return };
+        self.refused += 1;
+        let Refused { reason, message, .. } = refused;
+        if reason == IMAGE_NOT_ALLOWED && object.spec.image.is_none() {
+            let why = format!("plans with an image that is not allowed: {message}");
+            self.for_one.get_or_insert_with(|| rejection(before, after, &why));
+        }
+        let why = format!("refuses ({reason}) every object for which the other has a plan");
+        self.for_all.get_or_insert_with(|| rejection(before, after, &why));
+    }
+
+    fn verdict(self) -> Option<Rejection> {
+        self.for_one.or(self.for_all.filter(|_| self.refused == self.planned))
+    }
+}
+
 /// It is told to every object of the plugin: nobody reads in it about objects of others, or what a plugin says of them.
-fn rejection(before: Chosen<'_>, after: Chosen<'_>, reason: &str) -> Rejection {
+fn rejection(before: Chosen<'_>, after: Chosen<'_>, why: &str) -> Rejection {
     let why = format!(
-        "plugin {} fails ({reason}) on an object for which {} has a plan; the operator's log says on which",
+        "plugin {} {why}. {} stays; a restart of the operator takes the new one all the same",
         described(after.plugin),
         described(before.plugin),
     );

@@ -12,10 +12,10 @@ use kube::{
 };
 use tracing::{Instrument, info_span, warn};
 
-use crate::{act, context::Context, malformed, observe, report, understand::understand};
+use crate::{act, catalogue, context::Context, malformed, observe, report, understand::understand};
 
-/// How long to wait for the plugins that are loaded when the operator starts.
-pub(crate) const LOADING: Duration = Duration::from_millis(200);
+/// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
+pub(crate) const UNTIL_LOADED: Duration = Duration::from_secs(5);
 
 /// The object as it is watched: one that cannot be read does not stop the watch.
 pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
@@ -62,23 +62,42 @@ async fn refuse(
 }
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
-    let seen = understand(observe::cached(object, context), &context.planner).await;
-    let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(LOADING)) };
-    let decision = decide(&seen.with(&answer, None), Context::now());
+    let mut seen = understand(observe::cached(object, context), &context.planner).await;
+    let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
+    let now = Context::now();
+    let mut decision = decide(&seen.with(&answer, None), now);
+    seen.held = context.gate.ask(object, &decision.create, now, false);
+    if !seen.held.is_empty() {
+        decision = decide(&seen.with(&answer, None), now);
+    }
     if is_rest(object, &decision) {
         context.metrics.pass("rest");
         return Ok(wake(&decision));
     }
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
-    let seen = understand(seen, &context.planner).await;
-    let Some(answer) = context.planner.plan(&seen.object).await else { return Ok(Action::requeue(LOADING)) };
+    let mut seen = understand(seen, &context.planner).await;
+    let Some(answer) = context.planner.plan(&seen.object).await else {
+        return Ok(Action::requeue(UNTIL_LOADED));
+    };
     let now = Context::now();
     let mut decision = decide(&seen.with(&answer, None), now);
-    if let Err(refused) = act::create(&seen.object, &decision, &answer.planning, context).await? {
-        decision = decide(&seen.with(&answer, Some(refused)), now);
+    context.gate.learn(&seen.object, &context.client).await?;
+    seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
+    if !seen.held.is_empty() {
+        decision = decide(&seen.with(&answer, None), now);
+    }
+    let catalogued = catalogue::create(&mut seen, &decision, context).await?;
+    let created = act::create(&seen.object, &decision, &answer.planning, context).await;
+    if !matches!(created, Ok(Ok(()))) {
+        context.gate.give_back(&seen.object, &decision.create, now);
+    }
+    let refused = created?.err();
+    if catalogued || refused.is_some() {
+        decision = decide(&seen.with(&answer, refused), now);
     }
     report::status(&seen.object, &decision, context).await?;
+    report::marks(&seen.object, &decision, context).await?;
     act::delete(&seen.object, &decision, context).await?;
     report::events(&seen.object, &decision, context).await;
     context.metrics.pass("applied");
@@ -89,6 +108,8 @@ fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
     decision.create.is_empty()
         && decision.probe.is_none()
         && decision.delete.is_empty()
+        && decision.snapshots.is_empty()
+        && decision.marks.is_empty()
         && !report::differs(object, decision)
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use dbbackup_api::DatabaseBackup;
-use dbbackup_core::decide::{Decision, Event};
+use dbbackup_api::{DatabaseBackup, DatabaseSnapshot};
+use dbbackup_core::decide::{Decision, Event, Mark};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -37,6 +37,23 @@ pub(crate) async fn status(
     }
     let backups = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     apply_status(&backups, object, &decision.status, &()).await
+}
+
+/// Writes what is known of snapshots by now. One that is gone or was written meanwhile is looked at again.
+///
+/// # Errors
+/// A request that failed.
+pub(crate) async fn marks(
+    object: &DatabaseBackup,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), Error> {
+    let snapshots: Api<DatabaseSnapshot> =
+        Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    for Mark { snapshot, status } in &decision.marks {
+        apply_status(&snapshots, snapshot, status, &()).await?;
+    }
+    Ok(())
 }
 
 /// The one write of a status. The patch carries the UID: an object that was deleted and made again meanwhile does not

@@ -26,7 +26,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use crate::{
     act,
     context::Context,
-    reconcile::{Error, LOADING, until},
+    reconcile::{Error, UNTIL_LOADED, until},
     report,
     understand::explain_job,
 };
@@ -115,7 +115,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         match (&job, started(&fresh)) {
             (None, false) => match plan(&fresh, context).await? {
                 Some(planned) => Some(planned),
-                None => return Ok(Action::requeue(LOADING)),
+                None => return Ok(Action::requeue(UNTIL_LOADED)),
             },
             _ => None,
         }

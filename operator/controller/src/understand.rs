@@ -25,8 +25,10 @@ pub(crate) async fn understand(seen: Seen, planner: &Arc<Planner>) -> Seen {
         return seen;
     }
     let (planner, mut asked) = (Arc::clone(planner), seen.clone());
+    let permit = planner.permit().await;
     // Off the async threads: a plugin may take its whole deadline.
     let understood = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         for question in questions {
             if let Some(diagnosis) = explain(&asked.object, &question, &planner) {
                 diagnosis::attach(&mut asked.jobs, &question, diagnosis);

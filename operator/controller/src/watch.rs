@@ -1,10 +1,17 @@
 //! The watches that wake passes, and how they end.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL};
-use futures::{Stream, StreamExt, TryStreamExt, channel::mpsc};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -21,20 +28,24 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
-    context::{CacheWriters, Context},
+    context::{CacheWriters, Context, WatchedSnapshot},
     http::Readiness,
+    metrics::Metrics,
     plugins::{self, Plugins},
-    reconcile::{LOADING, Watched, after_error, reconcile},
+    reconcile::{Watched, after_error, reconcile},
     restores::{self, Restores},
 };
 
+/// How often to look whether the plugins are loaded.
+const LOADING: Duration = Duration::from_millis(200);
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 const WATCH_SECONDS: u32 = 200;
 
-/// Runs passes until a signal ends it; passes under way are finished.
+/// Runs passes until a signal ends it; passes under way are finished. With an election that happens while this process
+/// leads; until then it follows the plugins, so that it can take over at once.
 ///
 /// # Errors
-/// A part of it died.
+/// A part of it died, or another process leads: this one has to begin anew.
 pub(crate) async fn run(
     config: &Config,
     context: Arc<Context>,
@@ -42,19 +53,28 @@ pub(crate) async fn run(
     plugins: Plugins,
     ready: Readiness,
 ) -> anyhow::Result<()> {
+    let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
-    let jobs = cache(api(&context.client, namespace), NAME_LABEL, caches.jobs, without_spec);
+    let jobs = cache(api(&context.client, namespace), NAME_LABEL, caches.jobs, without_spec).inspect_ok({
+        let context = Arc::clone(&context);
+        move |_| context.gate.look(Context::now())
+    });
     let pods = cache(api(&context.client, namespace), NAME_LABEL, caches.pods, without_pod_spec);
-    let restores = restores(&context, namespace);
+    let snapshots =
+        cache(api::<WatchedSnapshot>(&context.client, namespace), NAME_LABEL, caches.snapshots, |_| ());
+    let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
+    let restores = restores(&context, namespace, stop.clone());
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
         .watches_stream(pods, |pod| owner(&pod))
-        .graceful_shutdown_on(shutdown_signal());
+        .watches_stream(snapshots, |snapshot| owner(&snapshot))
+        .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
+    context.gate.follow(controller.store(), affected.clone());
     let plugins = plugins::follow(plugins, controller.store(), affected);
-    tokio::spawn(announce(Arc::clone(&context), ready));
+    tokio::spawn(announce(Arc::clone(&context), ready, election.is_some()));
     let passes = controller.reconcile_on(changed_hands).run(reconcile, after_error, context).for_each(
         |outcome| async move {
             if let Err(error) = outcome {
@@ -66,12 +86,48 @@ pub(crate) async fn run(
             }
         },
     );
-    tokio::select! {
-        ((), ()) = async { tokio::join!(passes, restores) } => {
-            info!("stopped");
-            Ok(())
+    let work = async {
+        leads.begin();
+        tokio::join!(passes, restores);
+    };
+    let elected = async {
+        if let Some(election) = &election {
+            return election.with_lease(work).await;
         }
-        () = plugins => Err(anyhow!("nobody follows the plugin directories any more")),
+        work.await;
+        Some(())
+    };
+    tokio::select! {
+        // What passes have spawned must not outlive the Lease.
+        ended = elected => ended.ok_or_else(|| anyhow!("the Lease was lost: this process ends, and begins anew as one that waits"))?,
+        () = async { stop.await; leads.never().await; } => {}
+        () = plugins => return Err(anyhow!("nobody follows the plugin directories any more")),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Whether this process does the work, or waits to do it.
+struct Leads {
+    metrics: Arc<Metrics>,
+    begun: AtomicBool,
+}
+
+impl Leads {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, begun: AtomicBool::new(false) }
+    }
+
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+        self.metrics.leads();
+    }
+
+    /// Returns if this process has no passes to finish.
+    async fn never(&self) {
+        if self.begun.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -86,7 +142,10 @@ where
 }
 
 /// Passes over restores, with caches of their own.
-fn restores(context: &Arc<Context>, namespace: Option<&str>) -> impl Future<Output = ()> + use<> {
+fn restores<S>(context: &Arc<Context>, namespace: Option<&str>, stop: S) -> impl Future<Output = ()> + use<S>
+where
+    S: Future<Output = ()> + Send + Sync + 'static,
+{
     let ((jobs, job_writer), (pods, pod_writer)) = (reflector::store(), reflector::store());
     let client = &context.client;
     restores::run(
@@ -95,7 +154,7 @@ fn restores(context: &Arc<Context>, namespace: Option<&str>) -> impl Future<Outp
         cache(api(client, namespace), RESTORE_LABEL, pod_writer, without_pod_spec),
         Arc::new(Restores { context: Arc::clone(context), jobs, pods }),
         watcher::Config::default().timeout(WATCH_SECONDS),
-        shutdown_signal(),
+        stop,
     )
 }
 
@@ -138,12 +197,19 @@ fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>
     Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
-async fn announce(context: Arc<Context>, ready: Readiness) {
-    let seen = tokio::join!(context.jobs.wait_until_ready(), context.pods.wait_until_ready());
+/// A replica is ready when it can take over; the only one, when it has seen the cluster too.
+async fn announce(context: Arc<Context>, ready: Readiness, elected: bool) {
     while !context.planner.generation().ready {
         tokio::time::sleep(LOADING).await;
     }
-    if let (Ok(()), Ok(())) = seen {
+    let seen = async {
+        tokio::join!(
+            context.jobs.wait_until_ready(),
+            context.pods.wait_until_ready(),
+            context.snapshots.wait_until_ready()
+        )
+    };
+    if elected || matches!(seen.await, (Ok(()), Ok(()), Ok(()))) {
         ready.set();
         info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
     }

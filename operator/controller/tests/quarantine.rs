@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dbbackup_plugin_host::{
-    CodeCache, CompileError, CompileLimits, Compiler, Host, LoadError, Options, Quarantine,
+    AllowList, CodeCache, CompileError, CompileLimits, Compiler, Host, LoadError, Loader, Options,
+    Quarantine, Registry,
 };
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator");
@@ -142,4 +143,30 @@ fn what_is_cached_is_not_compiled_again_and_what_is_torn_is() {
     let error = load(&host(OPERATOR, CompileLimits::default(), Some(&folder)), &small());
     assert!(is_compiled(&error), "{error}");
     assert_eq!(fs::read(file).unwrap(), whole);
+}
+
+#[test]
+fn a_bomb_in_the_plugin_directory_keeps_no_other_plugin_from_its_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let museum =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/museum/plugins/0.1.0/rust-unknown.wasm");
+    fs::copy(museum, folder.path().join("good.wasm")).unwrap();
+    for name in ["a.wasm", "z.wasm"] {
+        fs::write(folder.path().join(name), bomb()).unwrap();
+    }
+    let limits = CompileLimits { cpu_seconds: 15, ..CompileLimits::default() };
+    let mut loader =
+        Loader::new(host(OPERATOR, limits, None), vec![folder.path().into()], AllowList::default());
+    let mut registry = Registry::default();
+    while let Some(next) = loader.look(&registry) {
+        registry = next;
+        if registry.is_complete() {
+            break;
+        }
+    }
+    assert_eq!(registry.plugins().len(), 1);
+    assert_eq!(registry.failures().len(), 2);
+    for failure in registry.failures() {
+        assert!(failure.error.contains("more than the 15 s of CPU time"), "{}", failure.error);
+    }
 }

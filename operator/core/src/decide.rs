@@ -1,11 +1,14 @@
 //! From what is to what shall be: pure and total. All policy of runs lives here and in the files below.
 //!
-//! The order is the order of the steps: settle what ran ([`runs`]), account the schedule ([`slots`]), choose what
-//! starts ([`start`]), ask the server ([`probe`]), clean up ([`history`]), say it ([`report`]).
+//! The order is the order of the steps: settle what ran ([`runs`]), catalogue it ([`catalogue`]), account the schedule
+//! ([`slots`]), choose what starts ([`start`]), ask the server ([`probe`]), clean up ([`history`]), say what is kept
+//! ([`retention`]) and everything else ([`report`]).
 
+mod catalogue;
 mod history;
 mod probe;
 mod report;
+mod retention;
 mod runs;
 mod slots;
 mod start;
@@ -14,8 +17,10 @@ mod tests;
 
 pub(crate) use runs::record as outcome;
 
+use std::sync::Arc;
+
 use dbbackup_api::{
-    DatabaseBackup, DatabaseBackupStatus,
+    DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, DatabaseSnapshotStatus,
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::work_order::Trigger;
@@ -24,6 +29,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     observed::{Observed, ObservedJob},
+    snapshot::Known,
     timetable::spread,
 };
 
@@ -48,6 +54,28 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// When to look again, at the latest.
     pub wake_at: Timestamp,
+    /// Snapshots to create, before anything else: a status that tells of a success implies its snapshot.
+    pub snapshots: Vec<NewSnapshot>,
+    /// What to write into the status of snapshots, once the own status is written.
+    pub marks: Vec<Mark>,
+}
+
+/// A `DatabaseSnapshot` to create.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewSnapshot {
+    /// Its name: its Job's.
+    pub name: String,
+    /// None: nobody looked at the Job's work order yet (see [`ObservedJob::order`]), or it cannot be read.
+    pub snapshot: Option<Box<DatabaseSnapshot>>,
+}
+
+/// What to write into a snapshot's status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// The snapshot as it was seen.
+    pub snapshot: Arc<DatabaseSnapshot>,
+    /// Its whole status.
+    pub status: DatabaseSnapshotStatus,
 }
 
 /// A Job to create.
@@ -107,14 +135,18 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
             delete: vec![],
             events: vec![],
             wake_at: now + LONGEST_WAIT,
+            snapshots: vec![],
+            marks: vec![],
         };
     }
     let mut draft = Draft::new(observed, now);
     runs::settle(&mut draft);
+    catalogue::catalogue(&mut draft);
     let schedule = slots::account(&mut draft);
     start::choose(&mut draft, &schedule);
     probe::ask(&mut draft);
     history::clean(&mut draft);
+    retention::plan(&mut draft);
     report::conclude(draft, &schedule)
 }
 
@@ -138,6 +170,12 @@ struct Draft<'a> {
     wake_at: Timestamp,
     /// From a slot to its start (`spec.spread`).
     delay: SignedDuration,
+    snapshots: Vec<NewSnapshot>,
+    marks: Vec<Mark>,
+    /// Why a finished backup has no snapshot, for the condition `Catalogued`.
+    uncatalogued: Option<(String, String)>,
+    /// The snapshots of this object, oldest first.
+    known: Vec<Known>,
 }
 
 impl<'a> Draft<'a> {
@@ -163,6 +201,10 @@ impl<'a> Draft<'a> {
             blocked: None,
             wake_at: now + LONGEST_WAIT,
             delay: delay(object),
+            snapshots: vec![],
+            marks: vec![],
+            uncatalogued: None,
+            known: vec![],
         }
     }
 

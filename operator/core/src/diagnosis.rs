@@ -76,7 +76,7 @@ fn is_settled(object: &DatabaseBackup, job: &str) -> bool {
 fn failure(pod: &PodFate) -> Option<Failure> {
     let Some(Ok(report)) = &pod.report else { return None };
     let FailedProcess { phase, part, exit_code, signal } = report.process.clone()?;
-    (report.outcome == Outcome::Failed && report.plugin_reason.is_none()).then(|| Failure {
+    (report.outcome == Outcome::Failed).then(|| Failure {
         phase: phase.as_str().into(),
         part,
         exit_code,
@@ -136,6 +136,7 @@ mod tests {
             state: JobState::Active,
             deleting: false,
             pods: vec![pod],
+            order: None,
         }
     }
 
@@ -161,12 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_its_own_words_or_is_not_ours_is_not_asked_about() {
-        let own_words = RunReport { plugin_reason: Some("GrantMissing".into()), ..report() };
+    fn what_no_process_did_or_is_not_ours_is_not_asked_about() {
+        let check = |process| RunReport { plugin_reason: Some("GrantMissing".into()), process, ..report() };
         let no_process = RunReport { process: None, ..report() };
-        for jobs in [job("me", own_words), job("me", no_process), job("somebody", report())] {
+        for jobs in [job("me", check(None)), job("me", no_process), job("somebody", report())] {
             assert_eq!(questions(&object(), &[jobs]), []);
         }
+        let failed_check = job("me", check(report().process));
+        assert_eq!(questions(&object(), &[failed_check]).len(), 1);
     }
 
     #[test]

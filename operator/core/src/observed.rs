@@ -4,15 +4,15 @@
 
 mod probe;
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{
-    DatabaseBackup, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION, TOKEN_ANNOTATION,
-    status::PluginIdentity,
+    DatabaseBackup, DatabaseSnapshot, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION,
+    TOKEN_ANNOTATION, status::PluginIdentity,
 };
 use dbbackup_protocol::{
     optional::Diagnosis,
-    pod::MOVER,
+    pod::{ENV_WORK_ORDER, MOVER},
     report::{ReportError, RunReport},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -42,9 +42,24 @@ pub struct Observed<'a> {
     pub min_interval: SignedDuration,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
+    /// Runs that wait for others, of this or other objects.
+    pub held: Vec<Held>,
+    /// All `DatabaseSnapshot`s of its namespace that carry its name label, of its runs or not.
+    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
+    /// A snapshot that the API server refused a moment ago; `job` is its name, too.
+    pub refused_snapshot: Option<RefusedCreate>,
 }
 
-/// Why a Job could not be created.
+/// A run that waits at the gate, see [`crate::admit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Name of the Job that it would have.
+    pub job: String,
+    /// What for, and at which place.
+    pub why: String,
+}
+
+/// Why a Job, or a snapshot, could not be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedCreate {
     /// The Job's name.
@@ -84,6 +99,8 @@ pub struct ObservedJob {
     pub deleting: bool,
     /// Its pods, oldest first.
     pub pods: Vec<PodFate>,
+    /// The work order as its mover reads it. None from a cache, which keeps no specs.
+    pub order: Option<String>,
 }
 
 /// Where a Job stands. Only the *final* conditions count: the early pair (`SuccessCriteriaMet`, `FailureTarget`)
@@ -160,9 +177,10 @@ impl ObservedJob {
             plugin: plugin(annotation(PLUGIN_ANNOTATION), annotation(PLUGIN_DIGEST_ANNOTATION)),
             created_at: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             started_at: job.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
-            state: JobState::read(job),
+            state: JobState::of(job),
             deleting: metadata.deletion_timestamp.is_some(),
             pods: fates,
+            order: order(job),
             uid,
         }
     }
@@ -171,6 +189,13 @@ impl ObservedJob {
     pub fn is_active(&self) -> bool {
         self.state == JobState::Active
     }
+}
+
+/// The value of the mover's variable, after Kubernetes' own expansion.
+fn order(job: &Job) -> Option<String> {
+    let mover = job.spec.as_ref()?.template.spec.as_ref()?.containers.iter().find(|one| one.name == MOVER)?;
+    let variable = mover.env.as_ref()?.iter().find(|variable| variable.name == ENV_WORK_ORDER)?;
+    Some(variable.value.as_ref()?.replace("$$", "$"))
 }
 
 type Meta = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -187,7 +212,8 @@ fn plugin(id_and_version: Option<String>, digest: Option<String>) -> Option<Plug
 }
 
 impl JobState {
-    fn read(job: &Job) -> Self {
+    /// Where a Job stands.
+    pub fn of(job: &Job) -> Self {
         let status = job.status.as_ref();
         let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let holds = |type_: &str| {

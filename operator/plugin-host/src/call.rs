@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use dbbackup_protocol::speech::fit;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap};
 
@@ -181,6 +182,14 @@ impl Callee {
                 | Trap::InvalidDiscriminant
                 | Trap::InvalidChar
                 | Trap::UnalignedPointer => bad_output(&trap.to_string()),
+                Trap::StackOverflow => {
+                    CallError::Trap("its stack overflowed: it recursed too deeply".to_owned())
+                }
+                // A guest's own stack lies at the low end of its memory.
+                Trap::MemoryOutOfBounds => CallError::Trap(
+                    "out of bounds memory access: it recursed too deeply, or has a defect in unsafe code"
+                        .to_owned(),
+                ),
                 trap => CallError::Trap(trap.to_string().trim_start_matches("wasm trap: ").to_owned()),
             };
         }
@@ -206,7 +215,8 @@ enum Phase {
 
 /// A guest that ended itself: in its own words if it left any.
 fn died(guest: &Guest, otherwise: &str) -> CallError {
-    guest.last_words().map_or_else(|| CallError::Trap(otherwise.to_owned()), CallError::Panic)
+    let words = guest.last_words().map(|words| fit(&words, words.len()));
+    words.map_or_else(|| CallError::Trap(otherwise.to_owned()), CallError::Panic)
 }
 
 fn bad_output(why: &str) -> CallError {

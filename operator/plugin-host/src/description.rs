@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dbbackup_protocol::contract::Description;
+use dbbackup_protocol::speech::fit;
 
 use crate::error::Fault;
 use crate::settings::Settings;
@@ -11,6 +12,8 @@ use crate::settings::Settings;
 const MAX_NAME: usize = 63;
 /// Longest free text, in bytes.
 const MAX_TEXT: usize = 1024;
+/// Most faults that are told, besides that of the schema.
+const MAX_FAULTS: usize = 16;
 /// Longest list.
 const MAX_LIST: usize = 64;
 
@@ -33,7 +36,7 @@ pub(crate) fn validate(description: &Description) -> Result<Settings, Vec<Fault>
     let mut faults = Faults::default();
     faults.check("id", dotted_name(id), "must be lower case letters, digits, `-` and `.`, at most 63");
     if let Err(error) = semver::Version::parse(version) {
-        faults.add("version", format!("{version:?} is no semantic version: {error}"));
+        faults.add("version", format!("{:?} is no semantic version: {error}", fit(version, MAX_NAME)));
     }
     faults.check("summary", text(summary), "must be one line of at most 1024 bytes, not empty");
     faults.check("default-port", *default_port != Some(0), "0 is no port");
@@ -76,6 +79,7 @@ pub(crate) fn validate(description: &Description) -> Result<Settings, Vec<Fault>
         }
     }
     faults.list("labels", labels, |label| &label.key);
+    faults.0.truncate(MAX_FAULTS);
 
     let settings = Settings::parse(settings_schema);
     match settings {
@@ -104,9 +108,9 @@ impl Faults {
     fn list<T>(&mut self, field: &str, items: &[T], key: fn(&T) -> &String) {
         self.check(field, items.len() <= MAX_LIST, "has more than 64 entries");
         let mut seen = BTreeSet::new();
-        for key in items.iter().map(key) {
+        for key in items.iter().take(MAX_LIST).map(key) {
             if !seen.insert(key) {
-                self.add(field, format!("`{key}` is there twice"));
+                self.add(field, format!("`{}` is there twice", fit(key, MAX_NAME)));
             }
         }
     }

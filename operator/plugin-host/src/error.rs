@@ -19,10 +19,13 @@ pub enum HostError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAComponent {
     /// No bytes at all.
-    #[error("the file is empty")]
+    #[error("the file is empty: copy the plugin again")]
     Empty,
     /// Something else altogether.
-    #[error("the file is not WebAssembly: it does not begin with `\\0asm`")]
+    #[error(
+        "the file is not WebAssembly: it does not begin with `\\0asm`; name only components `*.wasm`, such as `cargo build \
+         --target wasm32-wasip2` makes"
+    )]
     NotWasm,
     /// A core module.
     #[error(
@@ -31,16 +34,20 @@ pub enum NotAComponent {
     )]
     CoreModule,
     /// The binary format of another time.
-    #[error("the file has a WebAssembly version that this host does not know (header {0:02x?})")]
+    #[error(
+        "the file has a WebAssembly version that this host does not know (header {0:02x?}): build it with tools for WASI 0.2"
+    )]
     UnknownVersion([u8; 4]),
     /// It ends in the middle of a section.
-    #[error("the file is truncated: a section that begins at byte {at} goes beyond its end")]
+    #[error(
+        "the file is truncated: a section that begins at byte {at} goes beyond its end; copy the plugin again, whole"
+    )]
     Truncated {
         /// Where the section begins.
         at: usize,
     },
     /// What zstd made of it cannot be undone.
-    #[error("the file is compressed by zstd, and it is truncated or damaged")]
+    #[error("the file is compressed by zstd, and it is truncated or damaged: compress and copy it again")]
     Packed,
 }
 
@@ -122,7 +129,9 @@ pub enum LoadError {
     #[error("cannot read the file: {0}")]
     Read(#[from] io::Error),
     /// Longer than allowed.
-    #[error("the file is longer than the {max} bytes that are allowed")]
+    #[error(
+        "the file is longer than the {max} bytes that are allowed: strip it of debugging information, or optimise it for size"
+    )]
     TooLarge {
         /// The limit.
         max: usize,

@@ -1,5 +1,6 @@
 //! The engine: one for all plugins.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::compile::{Compiler, Digest, Seal, adopt};
 use crate::error::{CompileError, HostError, LoadError};
 use crate::limits::Limits;
 use crate::stats::{CallStats, Observer};
+use crate::unpack::unpacked;
 use crate::{Plugin, load};
 
 /// How often the deadline is looked at.
@@ -71,6 +73,15 @@ impl Host {
             warn!(error = %error, "the cache of compiled plugins cannot be tidied");
         }
         Ok(Self { engine, options: Arc::new(options) })
+    }
+
+    /// The component in a plugin file, which may be compressed by zstd.
+    ///
+    /// # Errors
+    /// It is too large, or damaged.
+    pub fn unpack<'a>(&self, file: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
+        let max = self.limits().file_bytes;
+        if file.len() > max { Err(LoadError::TooLarge { max }) } else { unpacked(file, max) }
     }
 
     /// Turns the bytes of a component into a plugin: compiles it, checks its imports and exports, asks who it is

@@ -36,7 +36,8 @@ pub use host::{Host, Options};
 pub use limits::Limits;
 pub use plugin::Plugin;
 pub use registry::{
-    AllowList, AllowMode, Chosen, Failure, Loader, NotChosen, Pin, Registry, Rejection, Resolution, Wish,
-    described,
+    AllowList, AllowMode, Chosen, Failure, Loader, MAX_CODE_BYTES, NotChosen, Pin, Registry, Rejection,
+    Resolution, Wish, described, file_digest, read_file,
 };
 pub use stats::{CallStats, Function, Observer};
+pub use unpack::is_packed;

@@ -16,19 +16,16 @@ use crate::error::{LoadError, NotAComponent};
 use crate::guest::Guest;
 use crate::imports::{self, PACKAGE, VERSION};
 use crate::registry::spelled;
-use crate::{Host, Plugin, description, unpack};
+use crate::{Host, Plugin, description};
 
 /// Where a guest's clock (in nanoseconds) and random numbers begin. The runtime of Go dies where a clock stands at 0.
 const START: u64 = 1;
 
 pub(crate) fn load(host: &Host, bytes: &[u8], source: &str) -> Result<Plugin, LoadError> {
-    let max = host.limits().file_bytes;
-    if bytes.len() > max {
-        return Err(LoadError::TooLarge { max });
-    }
+    let file = bytes;
+    let bytes = host.unpack(file)?;
     // The file's, which anybody can compute and an allow-list names.
-    let digest = Digest::from(Sha256::digest(bytes));
-    let bytes = unpack::unpacked(bytes, max)?;
+    let digest = Digest::from(Sha256::digest(file));
     frame(&bytes)?;
     let component = match &bytes {
         Cow::Borrowed(component) => host.compile(component, digest)?,

@@ -6,6 +6,7 @@ use dbbackup_protocol::contract::{Description, Fault, Issue, PlanSource, Request
 use dbbackup_protocol::optional::{Answer, Diagnosis, Failure, Findings, ProbePlan};
 use dbbackup_protocol::plan::BackupPlan;
 use dbbackup_protocol::restore::{RestorePlan, RestoreRequest};
+use dbbackup_protocol::speech::fit;
 use dbbackup_protocol::work_order::PluginRef;
 use serde_json::{Map, Value};
 
@@ -13,6 +14,11 @@ use crate::call::Callee;
 use crate::convert::Convert;
 use crate::error::CallError;
 use crate::settings::Settings;
+
+/// Most issues that a plugin's answer may tell; the others are left out.
+const MAX_ISSUES: usize = 16;
+/// Longest sentence of an issue, and its longest pointer, in characters.
+const MAX_SENTENCE: usize = 600;
 
 /// A component that was loaded and said who it is. Cheap to clone, thread-safe; calls share nothing.
 #[derive(Clone)]
@@ -229,15 +235,21 @@ fn reasons(refusal: Vec<Issue>) -> Result<Vec<Issue>, CallError> {
     issues(refusal, "/issues")
 }
 
-/// Issues go into conditions and events as they are: they have to have the form.
-fn issues(issues: Vec<Issue>, at: &str) -> Result<Vec<Issue>, CallError> {
+/// Issues go into conditions and events: they have to have the form, and they are made fit to be shown.
+fn issues(mut issues: Vec<Issue>, at: &str) -> Result<Vec<Issue>, CallError> {
+    issues.truncate(MAX_ISSUES);
     for (index, issue) in issues.iter().enumerate() {
         if !(issue.path.is_empty() || issue.path.starts_with('/')) {
             return Err(bad(&format!("{at}/{index}/path"), "a JSON pointer begins with `/`"));
         }
         spoken(&issue.reason, &issue.message, &format!("{at}/{index}"))?;
     }
-    Ok(issues)
+    let shown = |Issue { path, reason, message }| Issue {
+        path: fit(&path, MAX_SENTENCE),
+        reason,
+        message: fit(&message, MAX_SENTENCE),
+    };
+    Ok(issues.into_iter().map(shown).collect())
 }
 
 fn spoken(reason: &str, message: &str, at: &str) -> Result<(), CallError> {

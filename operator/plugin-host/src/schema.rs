@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 /// Most objects of the resolved schema.
 const MAX_SCHEMAS: usize = 4096;
+/// Most patterns of the resolved schema.
+const MAX_PATTERNS: usize = 64;
 /// Deepest nesting of schemas.
 const MAX_DEPTH: usize = 32;
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -28,7 +30,7 @@ const ONE: [&str; 11] = [
     "contentSchema",
 ];
 const MANY: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
-const NAMED: [&str; 3] = ["dependentSchemas", "patternProperties", "properties"];
+const NAMED: [&str; 2] = ["dependentSchemas", "properties"];
 /// Keywords that only speak to humans: beside a `$ref` they win over those of its target.
 const ANNOTATIONS: [&str; 5] = ["default", "deprecated", "description", "examples", "title"];
 
@@ -47,8 +49,13 @@ pub(crate) fn resolve(text: &str) -> Result<Value, String> {
     if root.get("type") != Some(&Value::from("object")) {
         return Err("/type must be \"object\": settings are an object".to_owned());
     }
-    let mut resolver =
-        Resolver { definitions: root.get("$defs"), within: Vec::new(), left: MAX_SCHEMAS, depth: 0 };
+    let mut resolver = Resolver {
+        definitions: root.get("$defs"),
+        within: Vec::new(),
+        left: MAX_SCHEMAS,
+        patterns: MAX_PATTERNS,
+        depth: 0,
+    };
     resolver.schema(&schema, "")
 }
 
@@ -58,6 +65,8 @@ struct Resolver<'a> {
     within: Vec<&'a str>,
     /// How many more schemas the result may have.
     left: usize,
+    /// How many more patterns it may have.
+    patterns: usize,
     depth: usize,
 }
 
@@ -91,6 +100,14 @@ impl<'a> Resolver<'a> {
                 | "$recursiveAnchor" | "$vocabulary" | "definitions" | "dependencies" => {
                     return Err(format!("{at} is not supported; only \"$ref\": \"#/$defs/…\" is"));
                 }
+                "pattern" => {
+                    self.pattern(1)?;
+                    value.clone()
+                }
+                "patternProperties" => {
+                    self.pattern(value.as_object().map_or(0, Map::len))?;
+                    self.named(value, &at, false)?
+                }
                 one if ONE.contains(&one) => self.schema(value, &at)?,
                 many if MANY.contains(&many) => self.many(value, &at)?,
                 named if NAMED.contains(&named) => self.named(value, &at, named == "properties")?,
@@ -102,6 +119,13 @@ impl<'a> Resolver<'a> {
             Some(reference) => merge(self.definition(reference, at)?, resolved, at),
             None => Ok(Value::Object(resolved)),
         }
+    }
+
+    fn pattern(&mut self, count: usize) -> Result<(), String> {
+        self.patterns = self.patterns.checked_sub(count).ok_or_else(|| {
+            format!("has more than {MAX_PATTERNS} patterns, counting every use of a definition")
+        })?;
+        Ok(())
     }
 
     fn many(&mut self, value: &'a Value, at: &str) -> Result<Value, String> {

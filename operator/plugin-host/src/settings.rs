@@ -10,6 +10,12 @@ use crate::text;
 
 /// Most issues that are told at once.
 const MAX_ISSUES: usize = 16;
+/// Most values that a sentence lists.
+const MAX_LISTED: usize = 20;
+/// Most bytes of defaults, as JSON: a work order holds no more.
+const MAX_DEFAULTS: usize = 64 << 10;
+/// Most bytes that the program of one pattern takes, as its engine counts.
+const MAX_PATTERN: usize = 256 << 10;
 /// Where settings are in the user's `spec`.
 const ROOT: &str = "/settings";
 
@@ -30,7 +36,7 @@ impl Settings {
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
             // The engine whose time is linear: patterns are as untrusted as the rest.
-            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN))
             .build(&schema)
             .map_err(|error| format!("{} is not valid: {error}", error.instance_path()))?;
         let settings = Self { schema, validator };
@@ -51,7 +57,8 @@ impl Settings {
         settings: Option<&Map<String, Value>>,
     ) -> Result<Map<String, Value>, Vec<Issue>> {
         let mut filled = Value::Object(settings.cloned().unwrap_or_default());
-        fill(&self.schema, &mut filled);
+        fill(&self.schema, &mut filled, &mut MAX_DEFAULTS.clone())
+            .map_err(|why| vec![issue(ROOT.to_owned(), why)])?;
         let mut issues: Vec<Issue> = self
             .validator
             .iter_errors(&filled)
@@ -68,7 +75,7 @@ impl Settings {
     /// Nothing but missing values may be wrong with settings that are all defaults.
     fn require_valid_defaults(&self) -> Result<(), String> {
         let mut defaults = Value::Object(Map::new());
-        fill(&self.schema, &mut defaults);
+        fill(&self.schema, &mut defaults, &mut MAX_DEFAULTS.clone())?;
         let wrong = self
             .validator
             .iter_errors(&defaults)
@@ -107,7 +114,12 @@ impl Settings {
         let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties"));
         match properties.and_then(Value::as_object) {
             Some(known) if !known.is_empty() => {
-                let names: Vec<String> = known.keys().map(|name| format!("`{name}`")).collect();
+                let mut names: Vec<_> = known
+                    .keys()
+                    .take(MAX_LISTED)
+                    .map(|name| format!("`{}`", text::start(name, 64)))
+                    .collect();
+                names.extend((known.len() > MAX_LISTED).then(|| "…".to_owned()));
                 format!("known are {}", names.join(", "))
             }
             _ => "there are none".to_owned(),
@@ -124,8 +136,11 @@ fn issue(path: String, message: String) -> Issue {
 }
 
 /// Inserts the `default` of every property that is missing, in nested objects and lists too. An object that is absent
-/// and has no default stays absent.
-fn fill(schema: &Value, value: &mut Value) {
+/// and has no default stays absent. Defaults within defaults multiply: `room` is how many bytes of them may still come.
+///
+/// # Errors
+/// They are more.
+fn fill(schema: &Value, value: &mut Value, room: &mut usize) -> Result<(), String> {
     if let (Some(properties), Value::Object(object)) =
         (schema.get("properties").and_then(Value::as_object), &mut *value)
     {
@@ -133,21 +148,26 @@ fn fill(schema: &Value, value: &mut Value) {
             if !object.contains_key(name)
                 && let Some(default) = property.get("default")
             {
+                let bytes = name.len() + default.to_string().len();
+                *room = room
+                    .checked_sub(bytes)
+                    .ok_or_else(|| format!("all defaults together have more than {MAX_DEFAULTS} bytes"))?;
                 object.insert(name.clone(), default.clone());
             }
             if let Some(inner) = object.get_mut(name) {
-                fill(property, inner);
+                fill(property, inner, room)?;
             }
         }
     }
     if let (Some(items), Value::Array(list)) = (schema.get("items"), &mut *value) {
         for item in list {
-            fill(items, item);
+            fill(items, item, room)?;
         }
     }
     for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        fill(part, value);
+        fill(part, value, room)?;
     }
+    Ok(())
 }
 
 /// What is wrong and what may stand there.
@@ -161,7 +181,7 @@ fn sentence(error: &ValidationError<'_>) -> String {
             )
         }
         ValidationErrorKind::Constant { expected_value } => {
-            format!("{found} is not allowed here; allowed is {expected_value}")
+            format!("{found} is not allowed here; allowed is {}", shorten(expected_value))
         }
         ValidationErrorKind::Type { kind } => {
             let wanted = match kind {
@@ -197,12 +217,14 @@ fn alternatives(found: &str, branches: &[Vec<ValidationError<'static>>]) -> Stri
     if firsts.iter().filter(plain).count() == branches.len() {
         return format!("{found} is not allowed here; allowed are {}", list(constants.into_iter()));
     }
-    let reasons: Vec<String> = firsts.iter().map(|error| sentence(error)).collect();
+    let reasons: Vec<String> = firsts.iter().take(MAX_LISTED).map(|error| sentence(error)).collect();
     format!("{found} has none of the allowed forms: {}", reasons.join("; or: "))
 }
 
-fn list<'a>(values: impl Iterator<Item = &'a Value>) -> String {
-    values.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn list<'a>(mut values: impl Iterator<Item = &'a Value>) -> String {
+    let mut listed: Vec<_> = values.by_ref().take(MAX_LISTED).map(shorten).collect();
+    listed.extend(values.next().map(|_| "…".to_owned()));
+    listed.join(", ")
 }
 
 fn shorten(value: &Value) -> String {
@@ -300,6 +322,47 @@ mod tests {
         assert!(why.contains("default of /jobs"), "{why}");
         let why = Settings::parse(r#"{"type": "object", "minProperties": "two"}"#).unwrap_err();
         assert!(why.contains("minProperties"), "{why}");
+    }
+
+    #[test]
+    fn defaults_cannot_multiply_without_end() {
+        // Ten lists of ten objects in each other.
+        let mut inner = json!({"type": "string", "default": "x", "description": "d"});
+        for _ in 0..10 {
+            let items = json!({"type": "object", "properties": {"p": inner}});
+            inner =
+                json!({"type": "array", "description": "d", "default": vec![json!({}); 10], "items": items});
+        }
+        let schema = json!({"type": "object", "properties": {"p": inner}});
+        let why = Settings::parse(&schema.to_string()).unwrap_err();
+        assert!(why.contains("all defaults together have more than 65536 bytes"), "{why}");
+        // The user's own list brings them out.
+        let item = json!({"type": "object", "properties": {
+            "p": {"type": "string", "default": "x".repeat(1000), "description": "d"}}});
+        let settings = settings(&json!({"l": {"type": "array", "description": "d", "items": item}}));
+        let why = faults(&settings, &json!({"l": vec![json!({}); 100]}));
+        assert!(why[0].0 == "/settings" && why[0].1.contains("all defaults"), "{why:?}");
+    }
+
+    #[test]
+    fn what_is_listed_is_short() {
+        let many: Vec<_> = (0..5000).map(|n| n.to_string()).collect();
+        let settings = settings(&json!({"kind": {"description": "d", "enum": many}}));
+        let told = faults(&settings, &json!({"kind": "c"}));
+        assert!(told[0].1.len() < 300 && told[0].1.ends_with(", …"), "{told:?}");
+    }
+
+    #[test]
+    fn patterns_are_few_and_small() {
+        let pattern = |pattern: &str| json!({"type": "string", "pattern": pattern, "description": "d"});
+        let why = |properties: Value| {
+            Settings::parse(&json!({"type": "object", "properties": properties}).to_string()).unwrap_err()
+        };
+        let large = why(json!({"a": pattern("[a-z]{1000}{1000}")}));
+        assert!(large.contains("is not valid"), "{large}");
+        let many: Map<_, _> = (0..65).map(|n| (format!("p{n}"), pattern("a"))).collect();
+        let many = why(Value::Object(many));
+        assert!(many.contains("more than 64 patterns"), "{many}");
     }
 
     #[test]

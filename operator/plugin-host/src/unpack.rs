@@ -12,12 +12,17 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// file of the largest size.
 const MAX_WINDOW_LOG: u32 = 25;
 
+/// Whether a plugin file is compressed.
+pub fn is_packed(file: &[u8]) -> bool {
+    file.starts_with(&MAGIC)
+}
+
 /// The component in a file, of at most `max` bytes.
 ///
 /// # Errors
 /// It is larger, or the file is damaged.
 pub(crate) fn unpacked(file: &[u8], max: usize) -> Result<Cow<'_, [u8]>, LoadError> {
-    if !file.starts_with(&MAGIC) {
+    if !is_packed(file) {
         return Ok(Cow::Borrowed(file));
     }
     let damaged = |_| LoadError::from(NotAComponent::Packed);

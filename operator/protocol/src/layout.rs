@@ -1,9 +1,13 @@
 //! Where a run's objects are, the same for every store:
-//! `<path>/<namespace>/<name>/<run id>/manifest.json` and `<…>/<run id>/<attempt>/<part>.<extension>[.zst]`.
+//! `<path>/<namespace>/<name>/<run id>/manifest.json` and
+//! `<…>/<run id>/<attempt>/<part>.<extension>[.zst][.age]`.
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::work_order::{Compression, Run, Storage};
+use crate::{
+    manifest::Cipher,
+    work_order::{Compression, Run, Storage},
+};
 
 /// Name of the commit point.
 pub const MANIFEST: &str = "manifest.json";
@@ -39,9 +43,15 @@ pub fn folder(storage: &Storage, namespace: &str, name: &str, id: &str) -> Strin
     prefix
 }
 
-/// File name of a part: `<name>[.<percent-encoded item>].<extension>[.zst]`. Items come from a server and may
+/// File name of a part: `<name>[.<percent-encoded item>].<extension>[.zst][.age]`. Items come from a server and may
 /// hold anything; long ones are cut and completed by a hash so that no file system's limit is met.
-pub fn part_file(name: &str, item: Option<&str>, extension: &str, compression: Compression) -> String {
+pub fn part_file(
+    name: &str,
+    item: Option<&str>,
+    extension: &str,
+    compression: Compression,
+    encryption: Cipher,
+) -> String {
     let mut file = name.to_owned();
     if let Some(item) = item {
         file.push('.');
@@ -51,6 +61,9 @@ pub fn part_file(name: &str, item: Option<&str>, extension: &str, compression: C
     file.push_str(extension);
     if matches!(compression, Compression::Zstd { .. }) {
         file.push_str(".zst");
+    }
+    if encryption == Cipher::Age {
+        file.push_str(".age");
     }
     file
 }
@@ -91,7 +104,8 @@ mod tests {
     #[test]
     fn hostile_items_stay_inside_the_folder() {
         for item in ["..", ".", "a/b", "../../etc", "x\ny", "--help", "%2e", "ä", "host=1 port=2"] {
-            let file = part_file("database", Some(item), "dump", Compression::Zstd { level: 3 });
+            let file =
+                part_file("database", Some(item), "dump", Compression::Zstd { level: 3 }, Cipher::None);
             assert!(
                 !file.contains('/') && file.starts_with("database.") && file.ends_with(".dump.zst"),
                 "{file}"
@@ -111,6 +125,19 @@ mod tests {
         assert_eq!(names.len(), items.len());
         assert!(names.iter().all(|name| name.len() < 200));
         assert_eq!(encode_item("shop_1 ä"), "shop_1%20%C3%A4", "readable as far as it can be");
+    }
+
+    #[test]
+    fn the_name_tells_how_the_bytes_were_made() {
+        let zstd = Compression::Zstd { level: 3 };
+        for (compression, encryption, expected) in [
+            (Compression::None, Cipher::None, "globals.sql"),
+            (zstd, Cipher::None, "globals.sql.zst"),
+            (Compression::None, Cipher::Age, "globals.sql.age"),
+            (zstd, Cipher::Age, "globals.sql.zst.age"),
+        ] {
+            assert_eq!(part_file("globals", None, "sql", compression, encryption), expected);
+        }
     }
 
     #[test]

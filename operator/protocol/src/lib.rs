@@ -4,6 +4,7 @@
 //!   WebAssembly host;
 //! - [`work_order`] is what the operator freezes into a Job, [`pod`] where things are in its pod;
 //! - [`probe`] is the order and the report of a pod that only asks the server;
+//! - [`speech`] makes what others say fit to be shown;
 //! - [`restore`] is the plan and the order of the way back;
 //! - [`report`] is what comes back, [`manifest`] what stays in storage, [`layout`] where it stays.
 
@@ -16,4 +17,5 @@ pub mod pod;
 pub mod probe;
 pub mod report;
 pub mod restore;
+pub mod speech;
 pub mod work_order;

@@ -6,12 +6,23 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::work_order::{Compression, PluginRef, Run, Trigger};
+use crate::work_order::{Compression, Encryption, PluginRef, Run, Trigger};
 
 /// Version of this document; readers refuse others.
 pub const VERSION: u32 = 1;
 /// Longest manifest that is read, in bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// How an object is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cipher {
+    /// Not.
+    #[default]
+    None,
+    /// age-encryption.org/v1, to the recipients of [`Manifest::encryption`].
+    Age,
+}
 
 /// One stored part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +49,9 @@ pub struct StoredPart {
     pub compression: Compression,
     /// Shell commands that restore this part, to be run in the folder of the manifest.
     pub restore: Vec<String>,
+    /// How the object is encrypted; what is encrypted was compressed before.
+    #[serde(default)]
+    pub encryption: Cipher,
 }
 
 /// What a run left in storage.
@@ -72,6 +86,9 @@ pub struct Manifest {
     pub parts: Vec<StoredPart>,
     /// For a human, one step a line.
     pub restore_by_hand: Vec<String>,
+    /// For whom the parts are encrypted; none: they are not. Once for all parts, since there may be thousands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// Why bytes are no manifest of this run.

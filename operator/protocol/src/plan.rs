@@ -150,7 +150,7 @@ pub struct Part {
     pub name: String,
     /// Extension of the stored object, without a dot.
     pub extension: String,
-    /// Media type of the plain bytes.
+    /// Media type of the plain bytes; [`Self::is_compressed`].
     pub media_type: String,
     /// What makes the dump.
     pub process: Process,
@@ -160,6 +160,30 @@ pub struct Part {
     pub completion: Completion,
     /// Last command of a restore by hand.
     pub restore_command: Option<String>,
+}
+
+/// Media types (RFC 6838) of bytes that no compressor makes smaller; `wit/types.wit` has the same list.
+const COMPRESSED: [&str; 9] = [
+    "application/gzip",
+    "application/x-gzip",
+    "application/zstd",
+    "application/x-xz",
+    "application/x-bzip2",
+    "application/x-lz4",
+    "application/x-lzip",
+    "application/x-7z-compressed",
+    "application/zip",
+];
+/// Suffixes of media types (RFC 6839 and the like) that mean the same.
+const COMPRESSED_SUFFIXES: [&str; 3] = ["+gzip", "+zip", "+zstd"];
+
+impl Part {
+    /// Whether its plain bytes are compressed already, by their media type.
+    pub fn is_compressed(&self) -> bool {
+        let media_type = self.media_type.to_ascii_lowercase();
+        COMPRESSED.contains(&media_type.as_str())
+            || COMPRESSED_SUFFIXES.iter().any(|suffix| media_type.ends_with(suffix))
+    }
 }
 
 /// How an items process separates what it prints.
@@ -242,4 +266,42 @@ pub struct BackupPlan {
     pub parts: Vec<PartSource>,
     /// Size of the scratch folder.
     pub scratch_mebibytes: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_is_known_by_its_media_type() {
+        let process = Process { argv: vec![], env: vec![], files: vec![] };
+        let completion = Completion {
+            exit_codes: vec![0],
+            header: None,
+            tail: None,
+            verifier: None,
+            stderr_required: None,
+            minimum_bytes: 1,
+        };
+        let mut part = Part {
+            name: "p".into(),
+            extension: "x".into(),
+            media_type: String::new(),
+            process,
+            output: Output::Stdout,
+            completion,
+            restore_command: None,
+        };
+        for (media_type, compressed) in [
+            ("application/gzip", true),
+            ("Application/ZSTD", true),
+            ("application/vnd.example+gzip", true),
+            ("application/x-tar", false),
+            ("application/octet-stream", false),
+            ("application/vnd.gzip.example", false),
+        ] {
+            part.media_type = media_type.into();
+            assert_eq!(part.is_compressed(), compressed, "{media_type}");
+        }
+    }
 }

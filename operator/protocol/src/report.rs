@@ -68,6 +68,8 @@ pub enum Reason {
     Terminated,
     /// A defect of the agent.
     Internal,
+    /// A public key of `spec.encryption` is none, or the keys cannot be used together.
+    RecipientInvalid,
     /// There is no backup in the folder to restore from.
     BackupNotFound,
     /// The backup is not what its manifest says: an object is damaged, or not there.
@@ -84,6 +86,8 @@ pub enum Reason {
     LoadKilled,
     /// The process that loads ended well without having read everything.
     LoadIncomplete,
+    /// No byte moved for an hour, neither from the dump nor into storage.
+    Stalled,
 }
 
 impl Reason {
@@ -99,6 +103,7 @@ impl Reason {
             | Self::StorageNotFound
             | Self::ManifestConflict
             | Self::DeadlineExceeded
+            | Self::RecipientInvalid
             // A restore is never repeated by itself: its target may not be empty any more.
             | Self::BackupNotFound
             | Self::BackupDamaged
@@ -119,7 +124,8 @@ impl Reason {
             | Self::StorageFull
             | Self::StorageUnavailable
             | Self::Terminated
-            | Self::Internal => true,
+            | Self::Internal
+            | Self::Stalled => true,
         }
     }
 }
@@ -206,7 +212,7 @@ pub struct RunReport {
     /// End of the failing process's standard error, redacted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr_tail: String,
-    /// The process that failed, where one did and no check of the plan has its own words for it.
+    /// The process that failed, where one did; not where a check of the plan compared what it printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<FailedProcess>,
     /// Finished parts.

@@ -249,7 +249,8 @@ fn part(settings: &Settings, process: Process, output: Output) -> Part {
     let (extension, media_type) = match output {
         Output::Directory(_) => ("tar", "application/x-tar"),
         Output::Stdout | Output::File(_) => {
-            (settings.extension.as_deref().unwrap_or(DEFAULT_EXTENSION), "application/octet-stream")
+            let media_type = settings.media_type.as_deref().unwrap_or("application/octet-stream");
+            (settings.extension.as_deref().unwrap_or(DEFAULT_EXTENSION), media_type)
         }
     };
     let mut part = Part::new("dump", extension, media_type, process)

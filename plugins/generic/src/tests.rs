@@ -31,6 +31,7 @@ fn settings_and_schema_agree() {
         json!({"secretEnv": {"A": "password"}}),
         json!({"output": {"type": "file", "path": "x"}}),
         json!({"extension": "rdb"}),
+        json!({"mediaType": "application/gzip"}),
         json!({"scratchMebibytes": 5}),
         json!({"successExitCodes": [0, 1]}),
         json!({"minimumBytes": 5}),

@@ -66,29 +66,6 @@ impl Bare {
 
     /// The same request in this module's types.
     pub(crate) fn request(request: &contract::Request) -> types::Request {
-        let tls = types::Tls {
-            mode: types::TlsMode::Prefer,
-            ca_file: None,
-            certificate_file: None,
-            key_file: None,
-        };
-        let connection = |server: &contract::Connection| types::Connection {
-            host: server.host.clone(),
-            port: server.port,
-            database: server.database.clone(),
-            tls,
-        };
-        types::Request {
-            namespace: request.namespace.clone(),
-            name: request.name.clone(),
-            database_type: request.database_type.clone(),
-            connection: request.connection.as_ref().map(connection),
-            bindings: request.bindings.clone(),
-            server: None,
-            settings: request.settings.clone(),
-            config_dir: request.config_dir.clone(),
-            scratch_dir: request.scratch_dir.clone(),
-            facts: vec![],
-        }
+        told!(types, request)
     }
 }

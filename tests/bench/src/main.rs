@@ -2,7 +2,11 @@
 //! mean anything on another machine. `make bench` builds what is measured with optimisation.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
+#[macro_use]
+mod told;
+
 mod bare;
+mod decide;
 mod loading;
 mod plan;
 mod stream;
@@ -17,6 +21,7 @@ fn main() -> anyhow::Result<()> {
         bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES: run make bench");
     };
     let binaries = binaries.canonicalize().context("where are the operator and the agent?")?;
+    decide::run()?;
     plan::run(&plugins.join("postgres_plugin.wasm"))?;
     loading::run(plugins, &binaries.join("operator"))?;
     stream::run(&binaries.join("agent"))

@@ -57,6 +57,7 @@ fn round(call: impl Fn() -> bool) -> Duration {
     assert_eq!(good, CALLS as usize, "every call gives a plan");
     began.elapsed() / CALLS
 }
+
 /// One request for all: they are told the same.
 fn request(settings: String) -> Request {
     let tls = Tls { mode: TlsMode::Prefer, ca_file: None, certificate_file: None, key_file: None };
@@ -75,23 +76,5 @@ fn request(settings: String) -> Request {
 }
 
 fn native(request: &Request) -> sdk::Request {
-    let tls = sdk::Tls { mode: sdk::TlsMode::Prefer, ca_file: None, certificate_file: None, key_file: None };
-    let connection = |server: &Connection| sdk::Connection {
-        host: server.host.clone(),
-        port: server.port,
-        database: server.database.clone(),
-        tls: tls.clone(),
-    };
-    sdk::Request {
-        namespace: request.namespace.clone(),
-        name: request.name.clone(),
-        database_type: request.database_type.clone(),
-        connection: request.connection.as_ref().map(connection),
-        bindings: request.bindings.clone(),
-        server: None,
-        settings: request.settings.clone(),
-        config_dir: request.config_dir.clone(),
-        scratch_dir: request.scratch_dir.clone(),
-        facts: vec![],
-    }
+    told!(sdk, request)
 }

@@ -14,7 +14,7 @@ use dbbackup_protocol::{
     layout,
     plan::{Argument, ArgumentPiece, BackupPlan, Completion, Output, Part, PartSource, Process},
     pod,
-    work_order::{Compression, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder},
+    work_order::{Compression, Effort, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder},
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -136,5 +136,8 @@ fn order(dump: &Path) -> anyhow::Result<WorkOrder> {
         storage: Storage::Pvc { claim: "bench".into(), path: String::new() },
         compression: Compression::Zstd { level: LEVEL },
         limits: Limits { deadline_seconds: 600, connect_seconds: 30, grace_seconds: 5 },
+        encryption: None,
+        effort: Effort::default(),
+        expected_bytes: None,
     })
 }

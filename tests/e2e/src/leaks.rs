@@ -26,7 +26,7 @@ pub(crate) fn core(purpose: &str) -> String {
 pub(crate) fn none_in(namespace: &str) -> Result<()> {
     let mut places = vec![];
     for kinds in [
-        "pods,jobs,configmaps,databasebackups,databaserestores,persistentvolumeclaims",
+        "pods,jobs,configmaps,databasebackups,databasesnapshots,databaserestores,persistentvolumeclaims",
         "events",
         "events.events.k8s.io",
     ] {

@@ -29,23 +29,40 @@ impl Operator {
         Self { _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Name of its pod, once it is ready.
+    /// Name of the pod that works, once it is ready.
     ///
     /// # Errors
     /// Where there is none.
     pub fn pod(&self) -> Result<String> {
-        until("a ready operator", || {
-            let pods =
-                self.kubectl(["get", "pods", "--selector", "app.kubernetes.io/name=db-backup-operator"]);
-            let pods = pods.json()?;
-            let ready = list(&pods, "/items").iter().find(|pod| {
-                pod.pointer("/metadata/deletionTimestamp").is_none()
-                    && list(pod, "/status/conditions")
-                        .iter()
-                        .any(|one| text(one, "/type") == "Ready" && text(one, "/status") == "True")
-            });
-            Ok(ready.map(|pod| text(pod, "/metadata/name").to_owned()))
+        until("a ready operator that holds the Lease", || {
+            let leader = self.holder()?;
+            Ok(self.ready_pods()?.into_iter().find(|pod| *pod == leader))
         })
+    }
+
+    /// Who holds the Lease, by its pod's name.
+    ///
+    /// # Errors
+    /// Where there is no Lease.
+    pub fn holder(&self) -> Result<String> {
+        let lease = self.kubectl(["get", "lease", "db-backup-operator"]).json()?;
+        Ok(text(&lease, "/spec/holderIdentity").to_owned())
+    }
+
+    /// Names of its pods that are ready and stay.
+    ///
+    /// # Errors
+    /// Those of kubectl.
+    pub fn ready_pods(&self) -> Result<Vec<String>> {
+        let pods = self.kubectl(["get", "pods", "--selector", "app.kubernetes.io/name=db-backup-operator"]);
+        let pods = pods.json()?;
+        let ready = list(&pods, "/items").iter().filter(|pod| {
+            pod.pointer("/metadata/deletionTimestamp").is_none()
+                && list(pod, "/status/conditions")
+                    .iter()
+                    .any(|one| text(one, "/type") == "Ready" && text(one, "/status") == "True")
+        });
+        Ok(ready.map(|pod| text(pod, "/metadata/name").to_owned()).collect())
     }
 
     /// A call in its namespace.

@@ -32,6 +32,22 @@ impl Download {
         self.manifest.parts.iter().filter_map(|part| part.item.as_deref()).collect()
     }
 
+    /// The bytes of a part's object.
+    ///
+    /// # Errors
+    /// Where it was not downloaded.
+    pub fn stored(&self, part: &StoredPart) -> Result<Vec<u8>> {
+        fs::read(self.folder.path().join(&part.object)).with_context(|| format!("no {}", part.object))
+    }
+
+    /// Puts a private key to where the commands look for it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn with_key(&self, key: &str) -> Result<()> {
+        fs::write(self.folder.path().join("key.txt"), key).context("no place for the key")
+    }
+
     /// Restores all parts into a server.
     ///
     /// # Errors
@@ -63,9 +79,7 @@ impl Download {
                 let dump = fs::read(tools.path().join("dump.rdb")).context("no dump.rdb was restored")?;
                 server.restart_after("cat >/data/dump.rdb", dump)
             }
-            Engine::Etcd => {
-                server.restart_after(&format!("rm -r /data/etcd; mv {ETCD_RESTORED} /data/etcd"), vec![])
-            }
+            Engine::Etcd => server.restart_after(&format!("test -d {ETCD_RESTORED}"), vec![]),
             _ => Ok(()),
         }
     }
@@ -135,7 +149,7 @@ pub fn untar(archive: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// In the pod of the etcd to restore into.
+/// In the pod of the etcd to restore into, which takes it for its data when it starts.
 const ETCD_RESTORED: &str = "/data/restored";
 
 /// In the command that restores roles.

@@ -120,9 +120,17 @@ impl World {
     /// # Errors
     /// The API server's refusal.
     pub fn claim(&self, name: &str, size: &str) -> Result<Store> {
+        self.claim_of(name, size, "ReadWriteMany")
+    }
+
+    /// One of this access mode.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub fn claim_of(&self, name: &str, size: &str, mode: &str) -> Result<Store> {
         self.apply(&json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
-            "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": size}}}
+            "spec": {"accessModes": [mode], "resources": {"requests": {"storage": size}}}
         }))?;
         Store::claim(self, name)
     }

@@ -75,6 +75,7 @@ impl Attempt {
             let Some(Chunk { bytes, room, size: _ }) = chunk else { break };
             let size = bytes.len();
             let part = upload.put_part(PutPayload::from(bytes));
+            progress.sending();
             flying.spawn(async move {
                 let stored = part.await.map(|()| size);
                 drop(room);

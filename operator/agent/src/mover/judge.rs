@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use dbbackup_protocol::{
-    plan::{Check, Completion, Expectation},
+    plan::{ArgumentPiece, Check, Completion, Expectation, Process},
     report::{Phase, Reason},
 };
 
@@ -194,16 +194,17 @@ pub(crate) fn judge_check(
         plugin_reason: Some(check.reason.clone()),
         message: format!("{}{detail}", check.message),
         stderr_tail: stderr.to_owned(),
-        // The plan's own words say what it means.
         process: None,
     };
+    // Where a process failed, the plugin's diagnosis may know better than the plan what it means.
+    let process = || Some(failed_process(Phase::Check, None, end));
     let exited = exit(program, end, &[0], Reason::DumpFailed, stderr);
     if let (Err(failure), Expectation::ExitZero, End::Exited(_)) = (&exited, &check.expectation, end) {
-        return Err(broken(format!(" ({})", failure.message)));
+        return Err(Failure { process: process(), ..broken(format!(" ({})", failure.message)) });
     }
     exited.map_err(|failure| Failure {
         message: format!("check {}: {}", check.name, failure.message),
-        process: Some(failed_process(Phase::Check, None, end)),
+        process: process(),
         ..failure
     })?;
     let stdout = String::from_utf8_lossy(stdout);
@@ -223,8 +224,7 @@ pub(crate) fn judge_check(
 }
 
 /// The name by which messages call a process.
-pub(crate) fn program_of(process: &dbbackup_protocol::plan::Process) -> String {
-    use dbbackup_protocol::plan::ArgumentPiece;
+pub(crate) fn program_of(process: &Process) -> String {
     let pieces = process.argv.first().map(|argument| argument.pieces.as_slice()).unwrap_or_default();
     let path: String = pieces
         .iter()
@@ -238,7 +238,7 @@ pub(crate) fn program_of(process: &dbbackup_protocol::plan::Process) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dbbackup_protocol::plan::{Process, Tail};
+    use dbbackup_protocol::plan::Tail;
     use proptest::prelude::*;
 
     use super::*;
@@ -384,7 +384,7 @@ mod tests {
                 result.as_ref().err().map(|f| (f.reason, f.plugin_reason.as_deref() == Some("GrantMissing")));
             assert_eq!(found, expected, "{result:?}");
             if let Err(failure) = result {
-                assert_eq!(failure.process.is_some(), failure.plugin_reason.is_none(), "{failure}");
+                assert_eq!(failure.process.is_some(), end != End::Exited(0), "{failure}");
                 assert!(failure.message.contains("grant TRIGGER") || failure.message.contains("no route"));
                 assert_eq!(failure.message.contains("(found: ok)"), stdout == "ok\n\n", "{failure}");
             }

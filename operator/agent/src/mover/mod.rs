@@ -41,7 +41,11 @@ use self::{
     progress::Progress,
     store::{Patience, Store},
 };
-use crate::{failure::Failure, paths::PodPaths};
+use crate::{
+    encryption::{cipher, encryptor},
+    failure::Failure,
+    paths::PodPaths,
+};
 
 /// Cleaning up must fit into the pod's 60 s after SIGTERM, and after the agent's own deadline into the 30 s that the
 /// operator leaves at least until the Job's.
@@ -79,7 +83,7 @@ impl Mover<'_> {
     /// until a lifecycle rule of the bucket ends them (`AbortIncompleteMultipartUpload`).
     pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
         let started_at = (self.now)();
-        let progress = Progress::default();
+        let progress = Progress::new(self.order.expected_bytes);
         let mut parts = 0;
         let result = self.carry_out(started_at, &progress, &mut parts, stop).await;
         let (bytes_read, bytes_stored) = progress.totals();
@@ -99,6 +103,8 @@ impl Mover<'_> {
         stop: impl Future<Output = ()>,
     ) -> Result<Success, Failure> {
         let door = Door::open(self.paths)?;
+        // A dump for nobody, or for a mistyped key, is not begun.
+        encryptor(self.order.encryption.as_ref())?;
         let run_prefix = folder(&layout::run_prefix(&self.order.storage, &self.order.run))?;
         let look = Store::open(&self.order.storage, self.paths, Patience::Look)?;
         let store = Store::open(&self.order.storage, self.paths, Patience::Dump)?;
@@ -188,7 +194,12 @@ impl Mover<'_> {
             started_at,
             finished_at: (self.now)(),
             parts,
-            restore_by_hand: by_hand::steps(&order.storage, &layout::run_prefix(&order.storage, &order.run)),
+            restore_by_hand: by_hand::steps(
+                &order.storage,
+                &layout::run_prefix(&order.storage, &order.run),
+                cipher(order.encryption.as_ref()),
+            ),
+            encryption: order.encryption.clone(),
         }
     }
 }

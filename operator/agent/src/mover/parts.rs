@@ -4,9 +4,10 @@ use std::io;
 
 use dbbackup_protocol::{
     layout,
-    manifest::StoredPart,
+    manifest::{Cipher, StoredPart},
     plan::{Check, Part, PartSource, PerItem},
     report::Reason,
+    work_order::Compression,
 };
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
 
@@ -22,6 +23,7 @@ use super::{
     transform::{Chunker, Digests, transform},
 };
 use crate::{
+    encryption::{cipher, encryptor},
     failure::Failure,
     text::TextTail,
     wire::{Ended, Reply, Request},
@@ -124,7 +126,16 @@ impl Dump<'_> {
     /// Name of its object.
     fn file(&self) -> String {
         let Part { name, extension, .. } = self.part;
-        layout::part_file(name, self.item.as_deref(), extension, self.mover.order.compression)
+        let (compression, encryption) = self.made();
+        layout::part_file(name, self.item.as_deref(), extension, compression, encryption)
+    }
+
+    /// How its object is made of the plain bytes.
+    fn made(&self) -> (Compression, Cipher) {
+        let order = self.mover.order;
+        // Compressing it again would cost time and gain nothing.
+        let compression = if self.part.is_compressed() { Compression::None } else { order.compression };
+        (compression, cipher(order.encryption.as_ref()))
     }
 
     /// Dumps, stores and judges; only what is judged well becomes an object.
@@ -135,6 +146,7 @@ impl Dump<'_> {
         progress: &Progress,
     ) -> Result<StoredPart, Failure> {
         let file = self.file();
+        let encryptor = encryptor(self.mover.order.encryption.as_ref())?;
         attempt.begin(&file).await?;
         client.ask(&Request::Dump { source: self.source, item: self.item.clone() }).await?;
 
@@ -142,15 +154,17 @@ impl Dump<'_> {
         let program = program_of(&self.part.process);
         let (plain, from) = mpsc::channel(PIECES);
         let (to, chunks) = mpsc::channel(1);
-        let (compression, watch) = (self.mover.order.compression, Watch::new(completion));
+        let ((compression, _), effort, watch) =
+            (self.made(), self.mover.order.effort, Watch::new(completion));
         let chunker = Chunker::new(to, Room::new(), Handle::current());
-        let transforming = spawn_blocking(move || transform(from, chunker, compression, watch));
+        let transforming =
+            spawn_blocking(move || transform(from, chunker, (compression, effort, encryptor), watch));
         // The receiver's end ends the thread, and the thread's end ends the upload. A failure on either side drops
         // the other: nothing is waited for that nobody will finish.
         let received = receive(client, plain, progress);
         let ((ended, stderr), ()) = tokio::try_join!(received, attempt.upload(chunks, progress))?;
         let digests = transforming.await.map_err(Into::into).flatten().map_err(|error: io::Error| {
-            Failure::new(Reason::Internal, format!("compressing failed: {error}"))
+            Failure::new(Reason::Internal, format!("compressing or encrypting failed: {error}"))
         })?;
 
         judge((&self.part.name, &program), completion, digests.observed, &ended, &stderr)?;
@@ -166,14 +180,10 @@ impl Dump<'_> {
 
     fn stored(&self, file: &str, digests: Digests) -> StoredPart {
         let Part { name, extension, media_type, restore_command, .. } = self.part;
-        let compression = self.mover.order.compression;
+        let (compression, encryption) = self.made();
         let object = format!("{}/{file}", self.mover.attempt);
-        let plain_name = layout::part_file(
-            name,
-            self.item.as_deref(),
-            extension,
-            dbbackup_protocol::work_order::Compression::None,
-        );
+        let plain_name =
+            layout::part_file(name, self.item.as_deref(), extension, Compression::None, Cipher::None);
         let Digests { observed, sha256, stored_bytes, stored_sha256 } = digests;
         StoredPart {
             name: name.clone(),
@@ -185,13 +195,14 @@ impl Dump<'_> {
             restore: by_hand::commands(
                 &object,
                 &stored_sha256,
-                compression,
+                (compression, encryption),
                 restore_command.as_deref(),
                 &plain_name,
             ),
             stored_sha256,
             object,
             compression,
+            encryption,
         }
     }
 }

@@ -19,7 +19,7 @@ use dbbackup_protocol::{
 use object_store::{
     Certificate, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode,
     PutPayload, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder},
+    aws::{AmazonS3, AmazonS3Builder, Checksum},
     local::LocalFileSystem,
     path::Path,
 };
@@ -277,6 +277,9 @@ fn bucket(s3: &S3, paths: &PodPaths, place: &Place, patience: Patience) -> Resul
         .with_virtual_hosted_style_request(!s3.force_path_style)
         // Not all compatible stores can delete in bulk, and there is never much to delete.
         .with_disable_bulk_delete(true)
+        // The store compares what it got with what was sent, also where TLS ends before it, and keeps the sum. It costs
+        // nothing: the signature needs the same one.
+        .with_checksum_algorithm(Checksum::SHA256)
         .with_retry(retries)
         .with_client_options(client_options(s3, paths)?);
     if let Some(endpoint) = endpoint {

@@ -3,7 +3,8 @@
 
 use std::io::{self, Write};
 
-use dbbackup_protocol::work_order::Compression;
+use age::{Encryptor, stream::StreamWriter};
+use dbbackup_protocol::work_order::{Compression, Effort};
 use sha2::{Digest as _, Sha256};
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -21,6 +22,9 @@ const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
 /// first 8.4 GB go in chunks of [`MIN_CHUNK`].
 const SHARE: u64 = 1000;
 
+/// Of the long window: the largest that `zstd -d` takes without being told.
+const WINDOW_LOG: u32 = 27;
+
 /// Facts about one stored part.
 #[derive(Debug)]
 pub(crate) struct Digests {
@@ -33,39 +37,46 @@ pub(crate) struct Digests {
 /// Reads `plain` to its end.
 ///
 /// # Errors
-/// The receiver of the chunks has gone, or zstd fails: a defect.
+/// The receiver of the chunks has gone, or zstd or age fails: a defect.
 pub(crate) fn transform(
     mut plain: mpsc::Receiver<Vec<u8>>,
     chunker: Chunker,
-    compression: Compression,
+    (compression, effort, encryptor): (Compression, Effort, Option<Encryptor>),
     mut watch: Watch,
 ) -> io::Result<Digests> {
     let mut hash = Sha256::new();
-    let mut encoder = Encoder::new(chunker, compression)?;
+    let mut encoder = Encoder::new(Seal::new(chunker, encryptor)?, compression, effort)?;
     while let Some(piece) = plain.blocking_recv() {
         watch.push(&piece);
         hash.update(&piece);
         encoder.write_all(&piece)?;
     }
-    let chunker = encoder.finish()?;
+    let chunker = encoder.finish()?.finish()?;
     let (stored_bytes, stored_sha256) = chunker.finish()?;
     Ok(Digests { observed: watch.observed(), sha256: hex(&hash.finalize()), stored_bytes, stored_sha256 })
 }
 
-/// How the stored bytes are made.
+/// How small the stored bytes are.
 enum Encoder {
-    Plain(Chunker),
-    Zstd(Box<zstd::stream::write::Encoder<'static, Chunker>>),
+    Plain(Seal),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Seal>>),
 }
 
 impl Encoder {
-    fn new(into: Chunker, compression: Compression) -> io::Result<Self> {
+    fn new(into: Seal, compression: Compression, effort: Effort) -> io::Result<Self> {
         match compression {
             Compression::None => Ok(Self::Plain(into)),
             Compression::Zstd { level } => {
                 let mut encoder = zstd::stream::write::Encoder::new(into, level)?;
                 // Off by default; without it a flipped bit can decompress without a complaint.
                 encoder.include_checksum(true)?;
+                if effort.threads > 1 {
+                    encoder.multithread(effort.threads)?;
+                }
+                if effort.long_window {
+                    encoder.long_distance_matching(true)?;
+                    encoder.window_log(WINDOW_LOG)?;
+                }
                 Ok(Self::Zstd(Box::new(encoder)))
             }
         }
@@ -78,10 +89,49 @@ impl Encoder {
         }
     }
 
-    fn finish(self) -> io::Result<Chunker> {
+    fn finish(self) -> io::Result<Seal> {
         match self {
             Self::Plain(into) => Ok(into),
             Self::Zstd(into) => into.finish(),
+        }
+    }
+}
+
+/// Who can read the stored bytes.
+enum Seal {
+    Open(Chunker),
+    Age(Box<StreamWriter<Chunker>>),
+}
+
+impl Seal {
+    fn new(into: Chunker, encryptor: Option<Encryptor>) -> io::Result<Self> {
+        Ok(match encryptor {
+            None => Self::Open(into),
+            Some(encryptor) => Self::Age(Box::new(encryptor.wrap_output(into)?)),
+        })
+    }
+
+    fn finish(self) -> io::Result<Chunker> {
+        match self {
+            Self::Open(into) => Ok(into),
+            // Writes the last piece, by which a reader knows that nothing was cut off.
+            Self::Age(into) => into.finish(),
+        }
+    }
+}
+
+impl Write for Seal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Open(into) => into.write(bytes),
+            Self::Age(into) => into.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Open(into) => into.flush(),
+            Self::Age(into) => into.flush(),
         }
     }
 }
@@ -165,7 +215,13 @@ mod tests {
     fn the_bytes_come_out_as_they_went_in() {
         let piece: Vec<u8> =
             (0..100_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).step_by(2).take(100_000).collect();
-        for compression in [Compression::None, Compression::Zstd { level: 1 }] {
+        let (zstd, usual) = (Compression::Zstd { level: 1 }, Effort::default());
+        for (compression, effort) in [
+            (Compression::None, usual),
+            (zstd, usual),
+            (zstd, Effort { threads: 3, ..usual }),
+            (zstd, Effort { long_window: true, ..usual }),
+        ] {
             let (plain, from) = mpsc::channel(1000);
             let (to, mut chunks) = mpsc::channel(1);
             let runtime = Runtime::new().unwrap();
@@ -183,7 +239,8 @@ mod tests {
                 minimum_bytes: 1,
             };
             let watch = Watch::new(&completion);
-            let transforming = std::thread::spawn(move || transform(from, chunker, compression, watch));
+            let transforming =
+                std::thread::spawn(move || transform(from, chunker, (compression, effort, None), watch));
             let mut stored = Vec::new();
             while let Some(Chunk { bytes, .. }) = chunks.blocking_recv() {
                 assert!(bytes.len() as u64 <= MIN_CHUNK);

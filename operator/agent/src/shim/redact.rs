@@ -9,13 +9,17 @@ use std::{
     sync::Arc,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use dbbackup_protocol::plan::{Encoding, Fragment, Process};
 
 use super::{
     encode::{encode, json_string, percent},
     secrets::Secrets,
 };
+use crate::text::hex;
 
 /// Shortest value that is redacted.
 pub(crate) const MIN_BYTES: usize = 3;
@@ -66,7 +70,10 @@ fn renditions(value: &[u8], name: &str, processes: &[&Process]) -> Vec<Vec<u8>> 
         trimmed.split(|byte| *byte == b'\n').filter(|l| l.len() >= MIN_LINE_BYTES).map(<[u8]>::to_vec),
     );
     for value in [value, trimmed] {
-        all.push(STANDARD.encode(value).into_bytes());
+        // Padding may be left out; where it is not, it stays and tells nothing.
+        all.extend([STANDARD_NO_PAD.encode(value), URL_SAFE_NO_PAD.encode(value)].map(String::into_bytes));
+        let digits = hex(value);
+        all.extend([digits.to_ascii_uppercase(), digits].map(String::into_bytes));
         // RFC 3986 strictly, and with the sub-delimiters that many URL libraries leave alone; upper and lower case.
         for also in [&b"-._~"[..], b"-._~$&+,;=", b"-._~!$&'()*+,;="] {
             let encoded = percent(value, also);
@@ -74,12 +81,24 @@ fn renditions(value: &[u8], name: &str, processes: &[&Process]) -> Vec<Vec<u8>> 
             all.push(encoded.into_bytes());
         }
         if let Ok(text) = std::str::from_utf8(value) {
-            all.push(json_string(text).trim_matches('"').into());
+            all.extend(quoted(text).map(String::into_bytes));
         }
         let encodings = secret_encodings(processes).into_iter().filter(|(binding, _)| *binding == name);
         all.extend(encodings.filter_map(|(_, encoding)| encode(value, encoding).ok()));
     }
     all
+}
+
+/// As languages and shells write a text between quotes.
+fn quoted(text: &str) -> [String; 5] {
+    let json = json_string(text);
+    let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or_default().to_owned();
+    // `\u003c` and the like: Go's encoder does it, and browsers' templates.
+    let html = ['<', '>', '&']
+        .iter()
+        .fold(json.clone(), |json, c| json.replace(*c, &format!("\\u{:04x}", u32::from(*c))));
+    let doubled = |quote: char| text.replace(quote, &quote.to_string().repeat(2));
+    [json, html, text.replace('\'', r"'\''"), doubled('\''), doubled('"')]
 }
 
 fn lower_hex(percent_encoded: &str) -> String {
@@ -160,12 +179,19 @@ impl RedactingStream {
 
 #[cfg(test)]
 mod tests {
-    use dbbackup_protocol::work_order::BoundSecret;
+    use dbbackup_protocol::{
+        plan::{ConfigFile, Escape, SecretRef, Substitution},
+        work_order::BoundSecret,
+    };
     use proptest::prelude::*;
 
     use super::*;
 
     fn redactor(secrets: &[(&str, &[u8])]) -> Redactor {
+        redactor_for(secrets, &[])
+    }
+
+    fn redactor_for(secrets: &[(&str, &[u8])], processes: &[&Process]) -> Redactor {
         let dir = tempfile::tempdir().unwrap();
         let bound: Vec<_> = secrets
             .iter()
@@ -174,7 +200,7 @@ mod tests {
                 BoundSecret { name: (*name).into(), secret: "s".into(), key: "k".into() }
             })
             .collect();
-        Redactor::new(&Secrets::read(dir.path(), &bound).unwrap(), &[])
+        Redactor::new(&Secrets::read(dir.path(), &bound).unwrap(), processes)
     }
 
     fn redact(redactor: &Redactor, pieces: &[&[u8]]) -> String {
@@ -194,10 +220,58 @@ mod tests {
             ("p%40ss%2fw%22rd%2b@h", "[redacted:password]@h"),
             ("p%40ss%2Fw%22rd+@h", "[redacted:password]@h"),
             ("{\"p\":\"p@ss/w\\\"rd+\"}", "{\"p\":\"[redacted:password]\"}"),
-            ("cEBzcy93InJkKw==", "[redacted:password]"),
+            ("cEBzcy93InJkKw==", "[redacted:password]=="),
+            ("cEBzcy93InJkKw", "[redacted:password]"),
+            ("cEBzcy93InJkKwo=", "[redacted:password]="),
+            ("704073732f772272642b", "[redacted:password]"),
+            ("704073732F772272642B", "[redacted:password]"),
+            ("identified by \"p@ss/w\"\"rd+\"", "identified by \"[redacted:password]\""),
             ("admin 12 p@ss", "admin 12 p@ss"),
         ] {
             assert_eq!(redact(&redactor, &[text.as_bytes()]), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_quoted_is_found() {
+        let redactor = redactor(&[("password", "it's <a&b>? ÿ\u{7ff}".as_bytes())]);
+        for text in [
+            "PASSWORD 'it''s <a&b>? ÿ\u{7ff}'",
+            r"'it'\''s <a&b>? ÿ\u{7ff}'".replace(r"\u{7ff}", "\u{7ff}").as_str(),
+            "{\"p\":\"it's \\u003ca\\u0026b\\u003e? ÿ\u{7ff}\"}",
+            "aXQncyA8YSZiPj8gw7_fvw",
+            "aXQncyA8YSZiPj8gw7/fvw",
+        ] {
+            let told = redact(&redactor, &[text.as_bytes()]);
+            assert!(told.contains("[redacted:password]") && !told.contains("a&b"), "{text} became {told}");
+        }
+    }
+
+    /// Whatever a plan may ask for is found again where a process repeats it.
+    #[test]
+    fn every_encoding_of_a_plan_is_found() {
+        let value = b"p\"a:s\\s\n";
+        let escape = Escape {
+            substitutions: vec![Substitution { character: ':', replacement: "\\072".into() }],
+            refuse: String::new(),
+            max: None,
+        };
+        for encoding in [
+            Encoding::Raw,
+            Encoding::Percent,
+            Encoding::Base64,
+            Encoding::JsonString,
+            Encoding::Escaped(escape),
+        ] {
+            let secret = SecretRef { binding: "password".into(), encoding: encoding.clone() };
+            let content = vec![Fragment::Text("password=".into()), Fragment::Secret(secret)];
+            let file = ConfigFile { name: "my.cnf".into(), content };
+            let process = Process { argv: vec![], env: vec![], files: vec![file] };
+            let redactor = redactor_for(&[("password", value)], &[&process]);
+            let rendered = encode(value, &encoding).unwrap();
+            let told = redact(&redactor, &[b"in my.cnf: ", &rendered, b" at line 1"]);
+            assert!(told.contains("[redacted:password]"), "{encoding:?}: {told}");
+            assert!(!told.contains(&*String::from_utf8_lossy(rendered.trim_ascii())), "{encoding:?}: {told}");
         }
     }
 

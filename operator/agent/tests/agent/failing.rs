@@ -6,10 +6,22 @@ use dbbackup_protocol::{
     plan::{Completion, Encoding, Expectation, Part, PartSource, Process, Separator, Tail},
     pod,
     report::Reason,
-    work_order::Storage,
+    work_order::{Encryption, Storage},
 };
 
 use crate::fixture::{PASSWORD, Pod, check, completion, part, per_item, sh, text, with_item, with_password};
+
+#[test]
+fn a_wrong_recipient_is_told_before_the_dump_starts() {
+    for (recipients, words) in
+        [(vec![], "recipients is empty"), (vec!["age1oops".to_owned()], "recipients[0] is no")]
+    {
+        let mut pod = Pod::of(part("touch \"$HOME/started\"; seq 9"));
+        pod.order.encryption = Some(Encryption { recipients });
+        pod.fails(Reason::RecipientInvalid, &["spec.encryption.", words]);
+        assert!(!pod.path(pod::SCRATCH_DIR).join("started").exists());
+    }
+}
 
 #[test]
 fn a_dump_that_is_not_whole_is_no_backup() {

@@ -16,7 +16,9 @@ use dbbackup_protocol::{
     },
     pod,
     report::{Outcome, Reason, RunReport},
-    work_order::{BoundSecret, Compression, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder},
+    work_order::{
+        BoundSecret, Compression, Effort, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder,
+    },
 };
 use tempfile::TempDir;
 
@@ -130,6 +132,9 @@ impl Pod {
             storage: Storage::Pvc { claim: "backups".into(), path: "prod".into() },
             compression: Compression::Zstd { level: 3 },
             limits: Limits { deadline_seconds: 60, connect_seconds: 20, grace_seconds: 1 },
+            encryption: None,
+            effort: Effort::default(),
+            expected_bytes: None,
         };
         Self { root, order, uid: "12345678-aaaa-bbbb".into() }
     }

@@ -2,12 +2,14 @@
 
 use std::fs;
 
+use age::{secrecy::ExposeSecret as _, x25519};
 use dbbackup_protocol::{
+    manifest::Cipher,
     plan::{
         Argument, ArgumentPiece, ConfigFile, Expectation, Fragment, Output, Part, PartSource, Separator, Tail,
     },
     pod,
-    work_order::Compression,
+    work_order::{Compression, Encryption},
 };
 
 use crate::fixture::{
@@ -72,6 +74,32 @@ fn what_is_damaged_stops_the_restore_by_hand() {
             let checked = bash.arg("-c").arg(command).current_dir(pod.run_folder()).output().unwrap();
             assert!(!checked.status.success(), "{compression:?}");
         }
+    }
+}
+
+#[test]
+fn only_the_private_key_opens_an_encrypted_dump() {
+    for compression in [Compression::None, Compression::Zstd { level: 3 }] {
+        let mut pod = Pod::of(part("seq 100000"));
+        let key = x25519::Identity::generate();
+        pod.order.compression = compression;
+        pod.order.encryption = Some(Encryption { recipients: vec![key.to_public().to_string()] });
+        let (_, manifest) = pod.succeeds();
+        let stored = &manifest.parts[0];
+        assert_eq!((stored.encryption, &manifest.encryption), (Cipher::Age, &pod.order.encryption));
+        assert!(stored.object.strip_suffix(".age").is_some(), "{}", stored.object);
+        let bytes = fs::read(pod.run_folder().join(&stored.object)).unwrap();
+        assert!(bytes.starts_with(b"age-encryption.org/v1\n") && bytes.len() as u64 == stored.stored_bytes);
+        let restore = |key: &x25519::Identity| {
+            fs::write(pod.run_folder().join("key.txt"), key.to_string().expose_secret()).unwrap();
+            let mut bash = std::process::Command::new("bash");
+            bash.arg("-c").arg(&stored.restore[1]).current_dir(pod.run_folder()).output().unwrap()
+        };
+        let refused = restore(&x25519::Identity::generate());
+        assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+        assert!(restore(&key).status.success(), "{stored:?}");
+        let plain = (1..=100_000).map(|n| format!("{n}\n")).collect::<Vec<_>>().concat();
+        assert_eq!(pod.restored(&manifest, 0), plain.as_bytes());
     }
 }
 

@@ -13,10 +13,10 @@ mod structure;
 mod test;
 mod world;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Subcommand;
-use dbbackup_plugin_host::{Host, Limits, LoadError, Options, Plugin};
+use dbbackup_plugin_host::{Host, Limits, LoadError, Options, Plugin, read_file};
 
 use crate::{
     ending::{Ending, Unusable},
@@ -87,7 +87,7 @@ fn host_with(options: Options) -> Result<Host, Unusable> {
     Host::with(Options { limits: limits(), ..options }).map_err(|error| Unusable::Input(error.to_string()))
 }
 
-/// A plugin and the bytes it was made of.
+/// A plugin and the component in its file.
 struct Loaded {
     plugin: Plugin,
     bytes: Vec<u8>,
@@ -95,9 +95,8 @@ struct Loaded {
 
 /// Loads a plugin that has to be one.
 fn load(host: &Host, file: &Path) -> Result<Loaded, Unusable> {
-    let bytes = fs::read(file).map_err(Unusable::on("read", file))?;
-    let plugin = host
-        .load(&bytes, &file.display().to_string())
-        .map_err(|error: LoadError| Unusable::Input(format!("{} is no plugin: {error}", file.display())))?;
-    Ok(Loaded { plugin, bytes })
+    let none = |error: LoadError| Unusable::Input(format!("{} is no plugin: {error}", file.display()));
+    let bytes = read_file(file, host.limits().file_bytes).map_err(none)?;
+    let plugin = host.load(&bytes, &file.display().to_string()).map_err(none)?;
+    Ok(Loaded { plugin, bytes: host.unpack(&bytes).map_err(none)?.into_owned() })
 }

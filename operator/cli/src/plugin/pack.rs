@@ -1,14 +1,16 @@
 //! `plugin pack`: plugins as a ConfigMap and as an image, for the operator's plugin directory.
 
-mod config_map;
+pub(super) mod config_map;
 mod oci;
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
+use dbbackup_core::imagepolicy::check_reference;
 
 use super::{Loaded, host, load};
 use crate::{
@@ -29,11 +31,12 @@ pub(crate) struct Arguments {
     #[arg(long, short, value_name = "DIR|FILE")]
     output: PathBuf,
     /// Full name of the image, for example registry.example.com/plugins/redis:0.1.0.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", value_parser = reference)]
     image: Option<String>,
 }
 
 /// A plugin as it is packed: named by its id, which is unique in a plugin directory.
+#[derive(Clone)]
 struct Packed {
     name: String,
     bytes: Vec<u8>,
@@ -55,19 +58,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
             );
             return Err(Unusable::Input(message));
         }
-        told.push(format!("plugin  {} {}  {}\n", plugin.id(), plugin.version(), plugin.digest()));
+        let digest = dbbackup_plugin_host::file_digest(&bytes);
+        told.push(format!("plugin  {} {}  {digest}\n", plugin.id(), plugin.version()));
         packed.push(Packed { name, bytes });
     }
     packed.sort_by(|a, b| a.name.cmp(&b.name));
     let written = match target(&arguments.output) {
-        Target::ConfigMap(file) => write_config_map(&packed, &file)?,
+        Target::ConfigMap(file) => {
+            write_config_map(&config_map::files(&packed).map_err(Unusable::Input)?, &file)?
+        }
         Target::Image(file) => write_image(&packed, arguments.image.as_deref(), &file)?,
         Target::Both(folder) => {
             fs::create_dir_all(&folder).map_err(Unusable::on("make", &folder))?;
             let image =
                 write_image(&packed, arguments.image.as_deref(), &folder.join(NAME).with_extension("tar"))?;
-            match config_map::render(&packed) {
-                Ok(_) => image + &write_config_map(&packed, &folder.join(NAME).with_extension("yaml"))?,
+            match config_map::files(&packed) {
+                Ok(files) => image + &write_config_map(&files, &folder.join(NAME).with_extension("yaml"))?,
                 Err(too_large) => format!("{image}no ConfigMap: {too_large}\n"),
             }
         }
@@ -75,6 +81,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     told.push(written);
     output::print(&told.concat())?;
     Ok(Ending::Good)
+}
+
+fn reference(text: &str) -> Result<String, String> {
+    check_reference(text).map(|()| text.to_owned())
 }
 
 enum Target {
@@ -92,12 +102,16 @@ fn target(output: &Path) -> Target {
     }
 }
 
-fn write_config_map(packed: &[Packed], file: &Path) -> Result<String, Unusable> {
-    let manifest = config_map::render(packed).map_err(Unusable::Input)?;
-    fs::write(file, manifest).map_err(Unusable::on("write", file))?;
+fn write_config_map(files: &[Packed], file: &Path) -> Result<String, Unusable> {
+    fs::write(file, config_map::render(files)).map_err(Unusable::on("write", file))?;
     let file = file.display();
     // Client-side apply would copy all of it into an annotation, which holds 256 KiB.
-    Ok(format!("ConfigMap  {file}\n           kubectl apply --server-side -f {file}\n"))
+    let mut told = format!("ConfigMap  {file}\n           kubectl apply --server-side -f {file}\n");
+    for Packed { name, bytes } in files.iter().filter(|file| dbbackup_plugin_host::is_packed(&file.bytes)) {
+        let digest = dbbackup_plugin_host::file_digest(bytes);
+        let _ = writeln!(told, "           {name} is compressed there: an allow-list names {digest}");
+    }
+    Ok(told)
 }
 
 fn write_image(packed: &[Packed], reference: Option<&str>, file: &Path) -> Result<String, Unusable> {

@@ -2,9 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use dbbackup_plugin_host::{Host, LoadError, Plugin};
+use dbbackup_plugin_host::{Host, LoadError, Plugin, read_file};
 
-use super::world::World;
+use super::{pack::config_map, world::World};
 use crate::{
     conformance::report::{Id, Report},
     ending::Unusable,
@@ -23,7 +23,10 @@ pub(super) fn examine(
     report: &mut Report,
 ) -> Result<Option<(Plugin, Vec<u8>)>, Unusable> {
     let mode = fs::metadata(file).map_err(Unusable::on("read", file))?.permissions().mode() & 0o777;
-    let bytes = fs::read(file).map_err(Unusable::on("read", file))?;
+    let bytes = match read_file(file, host.limits().file_bytes) {
+        Err(LoadError::Read(error)) => return Err(Unusable::on("read", file)(error)),
+        other => other,
+    };
     if mode & 0o444 == 0o444 {
         report.passed(Id::FileMode, format!("{mode:04o}: everybody may read it"));
     } else {
@@ -33,12 +36,17 @@ pub(super) fn examine(
         );
         report.failed(Id::FileMode, vec![why]);
     }
-    match host.load(&bytes, &file.display().to_string()) {
-        Ok(plugin) => {
-            for (id, message) in STEPS.into_iter().zip(good(&plugin, &bytes)) {
+    let loaded = bytes.and_then(|bytes| {
+        let plugin = host.load(&bytes, &file.display().to_string())?;
+        let component = host.unpack(&bytes)?.into_owned();
+        Ok((plugin, bytes, component))
+    });
+    match loaded {
+        Ok((plugin, bytes, component)) => {
+            for (id, message) in STEPS.into_iter().zip(good(&plugin, &bytes, &component)) {
                 report.passed(id, message);
             }
-            Ok(Some((plugin, bytes)))
+            Ok(Some((plugin, component)))
         }
         Err(error) => {
             let failed = step(&error);
@@ -69,10 +77,16 @@ fn step(error: &LoadError) -> Id {
 }
 
 /// What is good about each of [`STEPS`].
-fn good(plugin: &Plugin, bytes: &[u8]) -> [String; 6] {
-    let world = World::of(bytes).unwrap_or_default();
-    let fits =
-        if bytes.len() <= CONFIG_MAP_BYTES { "fits into a ConfigMap" } else { "needs an image or a volume" };
+fn good(plugin: &Plugin, file: &[u8], component: &[u8]) -> [String; 6] {
+    let world = World::of(component).unwrap_or_default();
+    let fits = |bytes: &[u8]| bytes.len() <= CONFIG_MAP_BYTES;
+    let fits = if fits(file) {
+        "fits into a ConfigMap"
+    } else if config_map::compressed(file).is_ok_and(|smaller| fits(&smaller)) {
+        "fits into a ConfigMap when it is compressed: kubectl dbbackup plugin pack"
+    } else {
+        "needs an image or a volume"
+    };
     let foreign = world.imports.iter().filter(|import| import.starts_with("wasi:")).count();
     let optional = world.optional_interfaces();
     let description = plugin.description();
@@ -82,7 +96,7 @@ fn good(plugin: &Plugin, bytes: &[u8]) -> [String; 6] {
         .and_then(|p| p.as_object())
         .map_or(0, serde_json::Map::len);
     [
-        format!("{} KiB, {fits}", bytes.len().div_ceil(1024)),
+        format!("{} KiB, {fits}", file.len().div_ceil(1024)),
         "a component that this operator can compile".to_owned(),
         match foreign {
             0 => "no WASI".to_owned(),

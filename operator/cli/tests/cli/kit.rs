@@ -164,3 +164,20 @@ fn pack_writes_what_the_plugin_directory_takes() {
     assert_eq!(twice.code, 2);
     assert!(twice.stderr.contains("another plugin has the id faulty.example.com too"), "{}", twice.stderr);
 }
+
+#[test]
+fn a_compressed_file_is_judged_by_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    faulty(folder.path(), "none");
+    let plain = fs::read(folder.path().join("none.wasm")).unwrap();
+    fs::write(folder.path().join("small.wasm"), zstd::encode_all(&*plain, 3).unwrap()).unwrap();
+    let told = |file: &str| {
+        let mut told = plugin_in(folder.path(), &["inspect", file, "-o", "json"]).json();
+        let digest = told["digest"].take();
+        (told, digest)
+    };
+    let ((plain, of_plain), (small, of_small)) = (told("none.wasm"), told("small.wasm"));
+    assert_eq!(plain, small);
+    assert_ne!(of_plain, of_small, "an allow-list names the file");
+    assert_eq!(plugin_in(folder.path(), &["check", "small.wasm"]).code, 0);
+}

@@ -10,4 +10,5 @@
 mod conformance;
 mod kit;
 mod new;
+mod next;
 mod support;

@@ -42,8 +42,12 @@ impl Called {
 
 /// Calls `kubectl-dbbackup plugin …` in a folder.
 pub(crate) fn plugin_in(folder: &Path, arguments: &[&str]) -> Called {
+    called_in(folder, &[&["plugin"], arguments].concat())
+}
+
+/// Calls `kubectl-dbbackup …` in a folder.
+pub(crate) fn called_in(folder: &Path, arguments: &[&str]) -> Called {
     let output = Command::new(env!("CARGO_BIN_EXE_kubectl-dbbackup"))
-        .arg("plugin")
         .args(arguments)
         .current_dir(folder)
         .output()

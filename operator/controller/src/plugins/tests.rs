@@ -4,6 +4,8 @@ use clap::Parser;
 use serde_json::json;
 
 use super::*;
+use crate::planner::MAX_CALLS;
+use dbbackup_plugin_host::MAX_CODE_BYTES;
 
 /// The plugin host's test plugin, where its own tests build it too.
 fn guest() -> Vec<u8> {
@@ -61,7 +63,8 @@ impl Operator {
         let host = Host::new(Limits { deadline: Duration::from_mins(5), ..Limits::default() }).unwrap();
         let loader = Loader::new(host, vec![folder.path().to_owned()], AllowList::default());
         let metrics = Arc::new(Metrics::new());
-        let plugins = Plugins { loader, planner, metrics, pause: Duration::ZERO };
+        let plugins =
+            Plugins { loader, planner, metrics, pause: Duration::ZERO, patience: Duration::from_mins(9) };
         Self { folder, plugins, objects: vec![object("orders"), object("bills")] }
     }
 
@@ -122,6 +125,29 @@ fn a_new_version_takes_over_only_if_it_fails_on_no_object() {
         "objects of others are no matter: {kept}"
     );
 
+    // What no user can mend.
+    fs::write(operator.file(), version("0.2.1-guest", "clean", "quay.io/library/client:1.2")).unwrap();
+    operator.look();
+    let (serving, kept, _) = operator.serves();
+    let kept = kept.unwrap();
+    assert!(serving == VERSION && kept.contains("an image that is not allowed"), "{kept}");
+
+    // It refuses everything.
+    fs::write(operator.file(), version("0.2.2-guest", "refuse", IMAGE)).unwrap();
+    operator.look();
+    let (serving, kept, _) = operator.serves();
+    let kept = kept.unwrap();
+    assert!(serving == VERSION && kept.contains("every object for which the other has a plan"), "{kept}");
+
+    // It takes so long that nobody knows what it changes.
+    operator.plugins.patience = Duration::ZERO;
+    fs::write(operator.file(), version("0.2.3-guest", "clean", IMAGE)).unwrap();
+    operator.look();
+    let (serving, kept, _) = operator.serves();
+    let kept = kept.unwrap();
+    assert!(serving == VERSION && kept.contains("is too slow"), "{kept}");
+    operator.plugins.patience = Duration::from_mins(9);
+
     fs::write(operator.file(), version("0.3.0-guest", "clean", "docker.io/library/client:2")).unwrap();
     assert_eq!(operator.look(), ["orders", "bills"]);
     let changed =
@@ -133,6 +159,44 @@ fn a_new_version_takes_over_only_if_it_fails_on_no_object() {
     assert_eq!(operator.look(), ["orders", "bills"]);
     let generation = operator.plugins.planner.generation();
     assert!(generation.ready && generation.registry.plugins().is_empty());
+}
+
+/// The kernel kills a whole container that is out of memory, not the greedy process in it.
+#[test]
+fn the_pods_memory_limit_covers_the_worst_that_can_come_together() {
+    let deployment = include_str!("../../../../deploy/operator/deployment.yaml");
+    let number = |before: &str, after: &str| -> usize {
+        let (_, rest) = deployment.rsplit_once(before).unwrap();
+        rest.split_once(after).unwrap().0.parse().unwrap()
+    };
+    let limit = number("limits: {memory: ", "Mi}");
+    let compiler = number("PLUGIN_COMPILE_MEBIBYTES, value: \"", "\"");
+    let limits = Limits::default();
+    // One more for the plugin that is being loaded.
+    let calls = (MAX_CALLS + 1) * (limits.memory_bytes >> 20);
+    // A file as it is read, unpacked, and on its way to the compiler.
+    let own = 128 + 3 * (limits.file_bytes >> 20);
+    let worst = compiler + calls + (MAX_CODE_BYTES >> 20) + own;
+    assert!(worst <= limit, "{worst} MiB can come together, the limit is {limit} MiB");
+}
+
+/// Until all files were tried nobody knows who else claims a type, so only those go on that have their plugin already.
+#[tokio::test]
+async fn while_plugins_are_loaded_an_object_that_has_its_own_goes_on() {
+    let mut operator = Operator::new();
+    fs::write(operator.file(), patched(&guest(), &[(HABIT, "clean")])).unwrap();
+    operator.look();
+    let planner = Arc::clone(&operator.plugins.planner);
+    let registry = planner.generation().registry.clone();
+    let digest = registry.plugins()[0].digest().to_owned();
+    planner.publish(Generation { registry, ..Generation::default() });
+    let mut object = operator.objects[0].0.clone().unwrap();
+    assert!(planner.plan(&object).await.is_none(), "a new one waits");
+    for (digest, goes_on) in [(digest.as_str(), true), ("sha256:other", false)] {
+        let plugin = json!({"id": "misbehaving", "version": "1.0.0", "digest": digest});
+        object.status = Some(serde_json::from_value(json!({"plugin": plugin})).unwrap());
+        assert_eq!(planner.plan(&object).await.is_some(), goes_on, "{digest}");
+    }
 }
 
 #[test]

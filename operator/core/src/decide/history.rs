@@ -3,7 +3,7 @@
 use dbbackup_api::status::{MAX_RECENT_RUNS, RunRecord, RunResult};
 use jiff::Timestamp;
 
-use super::{Draft, OldJob};
+use super::{Draft, OldJob, catalogue};
 use crate::observed::{JobState, ObservedJob};
 
 pub(super) fn clean(draft: &mut Draft<'_>) {
@@ -46,11 +46,12 @@ fn is_ended(job: &ObservedJob, succeeded: bool) -> bool {
     }
 }
 
-/// The *stored* status (not the one in the making) holds its slot and outcome: a crash between two writes loses
-/// nothing.
+/// The *stored* status (not the one in the making) holds its slot and outcome, and its snapshot if it made a backup: a
+/// crash between two writes loses nothing.
 fn is_written_down(draft: &Draft<'_>, job: &ObservedJob) -> bool {
     let own = draft.old.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
-    own.map_or_else(|| has_left_the_list(draft, job), |record| record.result != RunResult::Running)
+    let whole = |record: &RunRecord| record.result != RunResult::Running && !catalogue::awaits(record);
+    own.map_or_else(|| has_left_the_list(draft, job), whole)
 }
 
 /// Status has no record of it because it ended before everything that the full list holds: it was written down, and

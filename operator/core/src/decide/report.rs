@@ -8,15 +8,18 @@ use dbbackup_api::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Decision, Draft, Event, history, say, slots::Schedule};
-use crate::planning::{Planning, PluginNews};
+use super::{Decision, Draft, Event, catalogue, history, retention, say, slots::Schedule};
+use crate::{
+    planning::{Planning, PluginNews},
+    snapshot::Known,
+};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
 const MAX_MESSAGE: usize = 2000;
 
 pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     let object = draft.object;
-    sort_runs(&draft.old, &mut draft.status);
+    sort_runs(&mut draft);
     draft.status.observed_generation = object.metadata.generation;
     draft.status.plugin = identity(draft.observed.planning);
     let active = draft.status.recent_runs.iter().find(|run| run.result == RunResult::Running);
@@ -41,6 +44,8 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
         delete: draft.delete,
         events,
         wake_at: draft.wake_at,
+        snapshots: draft.snapshots,
+        marks: draft.marks,
     }
 }
 
@@ -58,13 +63,19 @@ fn last_run(draft: &Draft<'_>) -> Option<RunRecord> {
 }
 
 /// What runs, then what ended last. What runs is never dropped, and neither is what this pass learned: it is written
-/// down once, even where a run ended long after the slots of ten others.
-fn sort_runs(old: &DatabaseBackupStatus, status: &mut DatabaseBackupStatus) {
+/// down once, even where a run ended long after the slots of ten others. A finished backup stays until it has its snapshot,
+/// as long as its Job can tell of it.
+fn sort_runs(draft: &mut Draft<'_>) {
+    let Draft { old, status, ours, .. } = draft;
     status.recent_runs.sort_by(|a, b| history::age(b).cmp(&history::age(a)));
+    let has_job = |run: &RunRecord| ours.iter().any(|job| Some(&job.name) == run.job.as_ref());
     let mut place = 0;
     status.recent_runs.retain(|run| {
         place += 1;
-        place <= MAX_RECENT_RUNS || run.result == RunResult::Running || is_news(old, run)
+        place <= MAX_RECENT_RUNS
+            || run.result == RunResult::Running
+            || is_news(old, run)
+            || (catalogue::awaits(run) && has_job(run))
     });
 }
 
@@ -186,6 +197,28 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
                 run.message.as_deref().unwrap_or_default(),
             );
         }
+    }
+    match (&draft.uncatalogued, draft.snapshots.is_empty()) {
+        (Some((reason, message)), _) => set(condition::CATALOGUED, Truth::False, reason, message),
+        (None, true) if status.recent_runs.iter().any(|run| run.snapshot.is_some()) => {
+            set(
+                condition::CATALOGUED,
+                Truth::True,
+                "Catalogued",
+                "each finished backup has its DatabaseSnapshot",
+            );
+        }
+        // One is about to be made: what was said holds until then.
+        (None, _) => {}
+    }
+    match (retention::doubtful(&draft.known), draft.known.is_empty()) {
+        (Some(Known { name, doubt: Some((reason, message)), .. }), _) => {
+            set(condition::PLAUSIBLE, Truth::False, reason, &format!("snapshot {name}: {message}"));
+        }
+        (_, false) => {
+            set(condition::PLAUSIBLE, Truth::True, "Plausible", "nothing speaks against the newest backup")
+        }
+        (_, true) => {}
     }
     status.conditions = conditions;
 }

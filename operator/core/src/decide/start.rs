@@ -101,6 +101,10 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
             return wait(draft, &wish);
         }
     }
+    if let Some(held) = draft.observed.held.iter().find(|held| held.job == wish.job.name) {
+        draft.waiting = Some(format!("{} waits: {}", what(&wish.job), held.why));
+        return;
+    }
     let record = new_record(draft, &wish.job);
     settle(draft, &wish, record);
     draft.create.push(wish.job);
@@ -146,13 +150,16 @@ fn replace(draft: &mut Draft<'_>, job: &str) {
 }
 
 fn wait(draft: &mut Draft<'_>, wish: &Wish) {
-    let what = match wish.job.trigger {
-        Trigger::Schedule => format!("the slot {}", say(&Time(wish.job.slot))),
-        Trigger::Manual => "the run that was asked for".to_owned(),
-    };
-    let policy = draft.object.spec.concurrency_policy;
+    let (what, policy) = (what(&wish.job), draft.object.spec.concurrency_policy);
     draft.waiting =
         Some(format!("{what} waits until the run before it has ended (spec.concurrencyPolicy: {policy:?})"));
+}
+
+fn what(job: &NewJob) -> String {
+    match job.trigger {
+        Trigger::Schedule => format!("the slot {}", say(&Time(job.slot))),
+        Trigger::Manual => "the run that was asked for".to_owned(),
+    }
 }
 
 fn new_record(draft: &Draft<'_>, job: &NewJob) -> RunRecord {

@@ -1,9 +1,11 @@
 //! `table` is the decision table, the others are what does not fit into a row: what follows from what.
 
+mod catalogue;
 mod fixture;
 mod more;
 mod plugins;
 mod probe;
+mod retention;
 mod rows;
 mod runs;
 mod start;

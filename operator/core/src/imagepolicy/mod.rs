@@ -11,6 +11,17 @@ use dbbackup_protocol::contract::{Description, Issue};
 
 use reference::Reference;
 
+/// The reason of an image that the administrator does not allow.
+pub const IMAGE_NOT_ALLOWED: &str = "ImageNotAllowed";
+
+/// Whether a text is an image reference.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_reference(text: &str) -> Result<(), String> {
+    Reference::parse(text).map(drop)
+}
+
 /// Why an administrator's setting cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImagePolicyError {
@@ -138,7 +149,7 @@ impl ImagePolicy {
                 description.id,
                 reference.repository
             );
-            return Err(issue("ImageNotAllowed", message));
+            return Err(issue(IMAGE_NOT_ALLOWED, message));
         }
         Ok(self.mirrored(reference).to_string())
     }

@@ -78,7 +78,7 @@ fn state(job: &Job, pod: Option<&Pod>) -> ProbeState {
     let trouble = pod.and_then(trouble);
     let report =
         pod.and_then(mover_end).map(|ended| ProbeReport::parse(ended.message.as_deref().unwrap_or_default()));
-    match (report, JobState::read(job)) {
+    match (report, JobState::of(job)) {
         (Some(Ok(ProbeReport { failure: None, answers, .. })), _) => ProbeState::Answered(answers),
         (Some(Ok(ProbeReport { failure: Some(failure), .. })), _) => failed(failure, trouble),
         (Some(Err(error)), _) => lost(trouble, &error.to_string()),
@@ -112,6 +112,8 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::DeadlineExceeded
         | Reason::Terminated
         | Reason::Internal
+        | Reason::RecipientInvalid
+        | Reason::Stalled
         // Of restores only.
         | Reason::BackupNotFound
         | Reason::BackupDamaged

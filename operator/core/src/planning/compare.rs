@@ -66,46 +66,10 @@ fn summary(changes: &[Difference]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dbbackup_protocol::{
-        plan::{Argument, ArgumentPiece, BackupPlan, Completion, Output, Part, PartSource, Process},
-        work_order::PluginRef,
-    };
+    use dbbackup_protocol::plan::PartSource;
 
     use super::*;
-    use crate::planning::{Planned, Probing};
-
-    fn planned(argv: &[&str]) -> Planned {
-        let argument = |text: &&str| Argument { pieces: vec![ArgumentPiece::Text((*text).to_owned())] };
-        let part = Part {
-            name: "all".into(),
-            extension: "sql".into(),
-            media_type: "application/sql".into(),
-            process: Process { argv: argv.iter().map(argument).collect(), env: vec![], files: vec![] },
-            output: Output::Stdout,
-            completion: Completion {
-                exit_codes: vec![0],
-                header: None,
-                tail: None,
-                verifier: None,
-                stderr_required: None,
-                minimum_bytes: 1,
-            },
-            restore_command: None,
-        };
-        Planned {
-            plugin: PluginRef { id: "p".into(), version: "1.0.0".into(), digest: "sha256:00".into() },
-            fallback: false,
-            plan: BackupPlan {
-                image: Some("client".into()),
-                checks: vec![],
-                parts: vec![PartSource::One(part)],
-                scratch_mebibytes: None,
-            },
-            image: "docker.io/library/postgres:18".into(),
-            bindings: vec![],
-            probing: Probing::Nothing,
-        }
-    }
+    use crate::planning::fixture::{argument, planned};
 
     fn refused(reason: &str, faulty: bool) -> Planning {
         Planning::Refused(Refused {
@@ -118,7 +82,10 @@ mod tests {
     }
 
     fn answer(argv: &[&str]) -> Planning {
-        Planning::Planned(Box::new(planned(argv)))
+        let mut planned = planned();
+        let Some(PartSource::One(part)) = planned.plan.parts.first_mut() else { panic!("one part") };
+        part.process.argv = argv.iter().map(|text| argument(*text)).collect();
+        Planning::Planned(Box::new(planned))
     }
 
     #[test]

@@ -118,60 +118,11 @@ fn shown(value: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dbbackup_protocol::{
-        plan::{
-            Argument, ArgumentPiece, BackupPlan, Completion, EnvVar, Fragment, Output, Part, PartSource,
-            Process,
-        },
-        work_order::{BoundSecret, PluginRef},
-    };
+    use dbbackup_protocol::plan::{Output, Part, PartSource};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::planning::Probing;
-
-    fn argument(text: impl Into<String>) -> Argument {
-        Argument { pieces: vec![ArgumentPiece::Text(text.into())] }
-    }
-
-    fn planned() -> Planned {
-        let process = Process {
-            argv: ["dump", "--all", "--jobs=4", "--quiet"].map(argument).into(),
-            env: vec![EnvVar { name: "HOST".into(), value: vec![Fragment::Text("db".into())] }],
-            files: vec![],
-        };
-        let completion = Completion {
-            exit_codes: vec![0],
-            header: None,
-            tail: None,
-            verifier: None,
-            stderr_required: None,
-            minimum_bytes: 1,
-        };
-        let part = Part {
-            name: "all".into(),
-            extension: "sql".into(),
-            media_type: "application/sql".into(),
-            process,
-            output: Output::Stdout,
-            completion,
-            restore_command: None,
-        };
-        let bound = |name: &str| BoundSecret { name: name.into(), secret: "orders".into(), key: name.into() };
-        Planned {
-            plugin: PluginRef { id: "x".into(), version: "1.0.0".into(), digest: "sha256:0".into() },
-            fallback: false,
-            plan: BackupPlan {
-                image: Some("client".into()),
-                checks: vec![],
-                parts: vec![PartSource::One(part)],
-                scratch_mebibytes: None,
-            },
-            image: "example.com/client:1".into(),
-            bindings: vec![bound("username"), bound("password")],
-            probing: Probing::Nothing,
-        }
-    }
+    use crate::planning::fixture::{argument, planned};
 
     fn part(planned: &mut Planned) -> &mut Part {
         match &mut planned.plan.parts[0] {

@@ -2,6 +2,8 @@
 
 mod compare;
 mod diff;
+#[cfg(test)]
+mod fixture;
 mod make;
 mod probe;
 mod restore;

@@ -4,6 +4,7 @@
 use dbbackup_protocol::{
     contract::{Fact, Server},
     optional::{Diagnosis, Findings, Problem},
+    speech::fit,
 };
 
 use super::{Rule, Violation, is_reason};
@@ -76,18 +77,6 @@ fn require_reason(reason: &str, pointer: &str) -> Result<(), Violation> {
 
 fn sentence(text: &str) -> String {
     fit(text, MAX_SENTENCE)
-}
-
-/// At most `max` characters, none of them a control character or one that turns the direction of text.
-fn fit(text: &str, max: usize) -> String {
-    let misleading =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let text = text.trim();
-    let mut fit: String = text.chars().take(max).map(|c| if misleading(c) { ' ' } else { c }).collect();
-    if text.chars().nth(max).is_some() {
-        fit.push('…');
-    }
-    fit
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! - Secrets are mounted by named keys, read-only, and are in no environment variable;
 //! - the pod passes the Restricted Pod Security Standard.
 
+mod encryption;
 mod pod;
 mod probe;
 mod restore;
@@ -20,12 +21,15 @@ use std::collections::BTreeMap;
 use dbbackup_api::{
     APP_LABEL, DatabaseBackup, DatabaseBackupSpec, GROUP, NAME_LABEL, PLUGIN_ANNOTATION,
     PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION, TOKEN_ANNOTATION, TRIGGER_ANNOTATION,
-    backup::CompressionAlgorithm,
+    backup::CompressionAlgorithm, status::RunResult,
 };
 use dbbackup_protocol::{
     contract::Issue,
     pod::{EXIT_PERMANENT, MOVER},
-    work_order::{self, Compression, Limits, PluginRef, Run, Storage, Trigger, WorkOrder, WorkOrderError},
+    work_order::{
+        self, Compression, Effort, Encryption, Limits, PluginRef, Run, Storage, Trigger, WorkOrder,
+        WorkOrderError,
+    },
 };
 use k8s_openapi::{
     api::{
@@ -87,7 +91,7 @@ impl RenderConfig {
 /// Everything that a Job is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderInput<'a> {
-    /// Whose Job it is: name, namespace, UID and spec are read, never status.
+    /// Whose Job it is: name, namespace, UID and spec are read; of status only how large the last good dump was.
     pub object: &'a DatabaseBackup,
     /// Which run.
     pub job: &'a NewJob,
@@ -139,7 +143,8 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
     let owner = Owner::of(object)?;
     let storage = destination(&object.spec.storage_destination).map_err(RenderError::Refused)?;
     let tls = volumes::database_tls(&object.spec).map_err(RenderError::Refused)?;
-    let order = work_order(&owner, input, storage).to_env_value()?;
+    let encryption = encryption::encryption(&object.spec).map_err(RenderError::Refused)?;
+    let order = work_order(&owner, input, storage, encryption).to_env_value()?;
     let parts = pod::Parts {
         spec: &object.spec,
         config,
@@ -150,6 +155,7 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
         purpose: pod::Purpose::Backup,
         order: &order,
         tls,
+        mover_mebibytes: effort(&object.spec).extra_mebibytes(object.spec.compression.level),
     };
     Ok(Job {
         metadata: ObjectMeta {
@@ -287,7 +293,25 @@ fn compression(spec: &DatabaseBackupSpec) -> Compression {
     }
 }
 
-fn work_order(owner: &Owner<'_>, input: &RenderInput<'_>, storage: Storage) -> WorkOrder {
+/// What compressing may cost; nothing where nothing is compressed.
+fn effort(spec: &DatabaseBackupSpec) -> Effort {
+    let long_window = spec.compression.long_window;
+    match spec.compression.algorithm {
+        CompressionAlgorithm::None => Effort::default(),
+        // Each thread of a long window would need a window of its own.
+        CompressionAlgorithm::Zstd if long_window => Effort { threads: 1, long_window },
+        CompressionAlgorithm::Zstd => {
+            Effort { threads: spec.compression.threads.clamp(1, 8).unsigned_abs(), long_window }
+        }
+    }
+}
+
+fn work_order(
+    owner: &Owner<'_>,
+    input: &RenderInput<'_>,
+    storage: Storage,
+    encryption: Option<Encryption>,
+) -> WorkOrder {
     let RenderInput { object, job, planned, config: _ } = *input;
     let id = match &job.token {
         Some(token) => names::manual_run_id(owner.uid, token, job.slot),
@@ -312,5 +336,16 @@ fn work_order(owner: &Owner<'_>, input: &RenderInput<'_>, storage: Storage) -> W
         storage,
         compression: compression(&object.spec),
         limits: limits(&object.spec),
+        encryption,
+        effort: effort(&object.spec),
+        expected_bytes: expected_bytes(object),
     }
+}
+
+/// Size of the last good dump.
+fn expected_bytes(object: &DatabaseBackup) -> Option<u64> {
+    let runs = object.status.iter().flat_map(|status| &status.recent_runs);
+    let good = runs.filter(|run| run.result == RunResult::Succeeded);
+    let last = good.max_by_key(|run| run.completion_time.as_ref().map(|time| time.0));
+    last.and_then(|run| u64::try_from(run.bytes_read?).ok())
 }

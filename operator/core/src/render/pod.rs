@@ -42,6 +42,8 @@ pub(super) struct Parts<'a> {
     /// The order, already escaped for an environment value.
     pub(super) order: &'a str,
     pub(super) tls: Vec<SecretFiles>,
+    /// Memory that the mover needs beyond the administrator's figure.
+    pub(super) mover_mebibytes: u32,
 }
 
 /// What a pod is for.
@@ -140,7 +142,7 @@ fn mover(parts: &Parts<'_>, volumes: &[Mounted]) -> Container {
     Container {
         command: Some(words(&[AGENT_IN_IMAGE, "move"])),
         env: Some(env),
-        resources: Some(parts.config.mover_resources.clone()),
+        resources: Some(larger(&parts.config.mover_resources, parts.mover_mebibytes)),
         // The run report; where there is none, the end of the log is better than nothing.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         ..container(MOVER, &parts.config.operator_image, Mounter::Mover, volumes)
@@ -220,6 +222,18 @@ pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str) -> Resource
         limits: Some(BTreeMap::from([("memory".into(), quantity(memory_limit))])),
         claims: None,
     }
+}
+
+/// The same with a higher limit of memory. A figure that is not in `Mi` is the administrator's own affair.
+fn larger(resources: &ResourceRequirements, mebibytes: u32) -> ResourceRequirements {
+    let mut resources = resources.clone();
+    let limit = resources.limits.as_mut().and_then(|limits| limits.get_mut("memory"));
+    if let Some(limit) = limit
+        && let Some(old) = limit.0.strip_suffix("Mi").and_then(|figure| figure.parse::<u32>().ok())
+    {
+        *limit = Quantity(format!("{}Mi", old.saturating_add(mebibytes)));
+    }
+    resources
 }
 
 fn words(words: &[&str]) -> Vec<String> {

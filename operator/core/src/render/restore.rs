@@ -46,6 +46,7 @@ pub fn render_restore(input: &RestoreInput<'_>) -> Result<Job, RenderError> {
         purpose: pod::Purpose::Restore,
         order: &order,
         tls,
+        mover_mebibytes: 0,
     };
     Ok(Job {
         metadata: ObjectMeta {

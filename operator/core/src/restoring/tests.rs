@@ -162,6 +162,7 @@ fn job(state: JobState, report: Option<Result<RunReport, ReportError>>) -> Obser
         state,
         deleting: false,
         pods: vec![pod],
+        order: None,
     }
 }
 

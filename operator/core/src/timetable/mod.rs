@@ -227,7 +227,7 @@ impl Timetable {
 }
 
 /// Zone by IANA name, in any case. jiff's `Etc/Unknown` would silently mean UTC.
-fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
+pub(crate) fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
     let shown: String = name.chars().take(MAX_CHARS).collect();
     ZONES
         .get(&shown)

@@ -5,19 +5,20 @@
 //! not the time of the last change of the inode; and a write within one tick of that clock is why the file must have
 //! rested. Every so often everything is read all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use crate::compile::{Digest, hex};
 use crate::error::LoadError;
 
-/// Most files that are looked at.
+/// Most files of a directory that are looked at.
 const MAX_FILES: usize = 512;
 /// How long a file has to have rested.
 const REST: Duration = Duration::from_secs(10);
@@ -31,8 +32,12 @@ pub(super) type Content = Result<String, String>;
 #[derive(Debug, Default)]
 pub(super) struct Look {
     pub(super) files: BTreeMap<PathBuf, Content>,
-    /// Directories that could not be listed, or not to the end, and why.
+    /// Directories that could not be listed, and why.
     pub(super) unlisted: BTreeMap<PathBuf, String>,
+    /// Directories with more files than are looked at, and a word about that.
+    pub(super) overfull: BTreeMap<PathBuf, String>,
+    /// Files that are there and were not looked at.
+    pub(super) skipped: BTreeSet<PathBuf>,
     /// Everything was read.
     pub(super) thorough: bool,
 }
@@ -92,15 +97,15 @@ impl Eyes {
                 Err(error) => {
                     look.unlisted.insert(directory.clone(), format!("cannot list the directory: {error}"));
                 }
-                Ok(paths) => {
+                Ok(mut paths) => {
+                    look.skipped.extend(paths.split_off(paths.len().min(MAX_FILES)));
+                    if !look.skipped.is_empty() {
+                        let why = format!(
+                            "there are more than {MAX_FILES} plugin files: the others are not looked at; remove some"
+                        );
+                        look.overfull.insert(directory.clone(), why);
+                    }
                     for path in paths {
-                        if look.files.len() == MAX_FILES {
-                            let why = format!(
-                                "there are more than {MAX_FILES} plugin files: the others are not looked at"
-                            );
-                            look.unlisted.insert(directory.clone(), why);
-                            break;
-                        }
                         let content = self.content(&path).map_err(|error| error.to_string());
                         look.files.insert(path, content);
                     }
@@ -133,13 +138,16 @@ impl Eyes {
 /// # Errors
 /// It cannot be read, or has changed since.
 pub(super) fn read(path: &Path, digest: &str, max_bytes: usize) -> Result<Vec<u8>, LoadError> {
-    let (file, _) = open(path)?;
-    let mut bytes = Vec::new();
-    file.take(limit(max_bytes)).read_to_end(&mut bytes)?;
-    if spelled(Sha256::digest(&bytes).into()) != digest {
+    let bytes = read_file(path, max_bytes)?;
+    if file_digest(&bytes) != digest {
         return Err(LoadError::Read(io::Error::other("it changes while it is read")));
     }
     Ok(bytes)
+}
+
+/// By which an allow-list and `status.plugin.digest` name the file with these bytes.
+pub fn file_digest(file: &[u8]) -> String {
+    spelled(Sha256::digest(file).into())
 }
 
 /// How digests are written.
@@ -149,12 +157,24 @@ pub(crate) fn spelled(digest: Digest) -> String {
 
 /// Through links. A directory or a pipe of that name is an error, not a hang.
 fn open(path: &Path) -> Result<(File, Metadata), LoadError> {
-    if !fs::metadata(path)?.is_file() {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(LoadError::Read(io::Error::other("it is not a regular file")));
     }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
     Ok((file, metadata))
+}
+
+/// The bytes of a plugin file, for those who were given its name.
+///
+/// # Errors
+/// It cannot be read, is no regular file, or is longer than `max_bytes`.
+pub fn read_file(path: &Path, max_bytes: usize) -> Result<Vec<u8>, LoadError> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(limit(max_bytes)).read_to_end(&mut bytes)?;
+    if bytes.len() > max_bytes { Err(LoadError::TooLarge { max: max_bytes }) } else { Ok(bytes) }
 }
 
 fn digest(file: &mut File, max_bytes: usize) -> Result<String, LoadError> {
@@ -253,6 +273,7 @@ mod tests {
         }
         let look = Eyes::new(100).look(&[folder.path().into()]);
         assert_eq!(look.files.len(), MAX_FILES);
-        assert!(look.unlisted[folder.path()].contains("more than 512"));
+        assert!(look.overfull[folder.path()].contains("more than 512"));
+        assert_eq!(look.skipped.len(), 4);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use dbbackup_protocol::speech::fit;
+
 use super::allow::AllowList;
 use super::files::{self, Content, Eyes};
 use super::next::{Outcome, next};
@@ -14,7 +16,9 @@ use crate::{Host, Plugin};
 /// Most plugins at once.
 const MAX_PLUGINS: usize = 128;
 /// Most compiled code of all plugins together, in bytes; the memory limit of the operator's pod counts on it.
-const MAX_CODE: usize = 256 << 20;
+pub const MAX_CODE_BYTES: usize = 256 << 20;
+/// Longest sentence on a file, in characters.
+const MAX_WHY: usize = 1000;
 /// A look ends after so long, so that one slow plugin does not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -40,6 +44,7 @@ pub struct Loader {
     last: Option<BTreeMap<PathBuf, Content>>,
     /// What two looks in a row found: what counts.
     settled: BTreeMap<PathBuf, Content>,
+    /// Directories of which not everything is known, and why.
     unlisted: BTreeMap<PathBuf, String>,
     /// What cannot be used, by digest, and whether it is worth another try.
     bad: BTreeMap<String, (Outcome<Plugin>, bool)>,
@@ -103,7 +108,8 @@ impl Loader {
         let mut settled = BTreeMap::new();
         for path in paths {
             // What is in a directory that cannot be listed is as it was.
-            let blind = path.parent().is_some_and(|folder| look.unlisted.contains_key(folder));
+            let blind = look.skipped.contains(path)
+                || path.parent().is_some_and(|folder| look.unlisted.contains_key(folder));
             let found = now.get(path);
             let counts = found.is_some() || !blind;
             let content =
@@ -112,9 +118,11 @@ impl Loader {
                 settled.insert(path.clone(), content.clone());
             }
         }
-        self.changed |= settled != self.settled || look.unlisted != self.unlisted;
+        let mut unlisted = look.unlisted;
+        unlisted.extend(look.overfull);
+        self.changed |= settled != self.settled || unlisted != self.unlisted;
         self.settled = settled;
-        self.unlisted = look.unlisted;
+        self.unlisted = unlisted;
         self.last = Some(now);
         let known: BTreeSet<&String> = self.settled.values().flatten().collect();
         self.bad.retain(|digest, _| known.contains(digest));
@@ -128,12 +136,15 @@ impl Loader {
             .map(|plugin| plugin.digest().to_owned())
             .chain(self.bad.keys().cloned())
             .collect();
-        let new: BTreeMap<String, PathBuf> = self
+        let new: BTreeMap<&String, &PathBuf> = self
             .settled
             .iter()
-            .filter_map(|(path, content)| Some((content.as_ref().ok()?.clone(), path.clone())))
-            .filter(|(digest, _)| !known.contains(digest))
+            .filter_map(|(path, content)| Some((content.as_ref().ok()?, path)))
+            .filter(|(digest, _)| !known.contains(*digest))
             .collect();
+        let mut new: Vec<(String, PathBuf)> =
+            new.into_iter().map(|(digest, path)| (digest.clone(), path.clone())).collect();
+        new.sort_by_cached_key(|(_, path)| self.rank(path));
         let (began, all) = (Instant::now(), new.len());
         let mut arrived: Vec<Plugin> = Vec::new();
         for (done, (digest, path)) in new.into_iter().enumerate() {
@@ -146,12 +157,20 @@ impl Loader {
                 Ok(plugin) => arrived.push(plugin),
                 Err(error) => {
                     let again = error.is_transient();
-                    let outcome = Outcome::Bad { why: error.to_string(), instead_of: BTreeSet::new() };
+                    let why = fit(&error.to_string(), MAX_WHY);
+                    let outcome = Outcome::Bad { why, instead_of: BTreeSet::new() };
                     self.bad.insert(digest, (outcome, again));
                 }
             }
         }
         (arrived, 0)
+    }
+
+    /// Files in their order of loading: the directories are in the order of trust, and what is small is soon done.
+    fn rank(&self, path: &Path) -> (usize, u64) {
+        let directory = self.directories.iter().position(|directory| path.starts_with(directory));
+        let bytes = std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
+        (directory.unwrap_or(usize::MAX), bytes)
     }
 
     fn load_one(&self, path: &Path, digest: &str) -> Result<Plugin, LoadError> {
@@ -181,9 +200,10 @@ fn fits<'a>(plugin: Plugin, others: impl Iterator<Item = &'a Plugin> + Clone) ->
     if others.count() >= MAX_PLUGINS {
         return Err(LoadError::NoRoom(format!("there are {MAX_PLUGINS} already")));
     }
-    if code > MAX_CODE {
-        let why =
-            format!("all plugins together would have {code} bytes of code, at most {MAX_CODE} are allowed");
+    if code > MAX_CODE_BYTES {
+        let why = format!(
+            "all plugins together would have {code} bytes of code, at most {MAX_CODE_BYTES} are allowed"
+        );
         return Err(LoadError::NoRoom(why));
     }
     Ok(plugin)

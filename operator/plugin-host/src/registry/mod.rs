@@ -17,7 +17,8 @@ use crate::{Host, Plugin};
 pub use allow::{AllowList, AllowMode};
 pub use choose::{NotChosen, Pin, Wish};
 pub(crate) use files::spelled;
-pub use loader::{Loader, Rejection};
+pub use files::{file_digest, read_file};
+pub use loader::{Loader, MAX_CODE_BYTES, Rejection};
 
 /// A file, or a whole directory, that gave no plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,15 @@
 #![allow(missing_docs, reason = "a test's name says what it is about")]
 
 mod admission;
+mod catalogue;
 mod controller;
 mod databases;
+mod encryption;
 mod generic;
 mod images;
 mod interrupted;
 mod itself;
+mod leader;
 mod mongodb;
 mod mysql;
 mod operator;

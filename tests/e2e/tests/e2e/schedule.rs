@@ -83,3 +83,31 @@ fn settings_that_no_plugin_understands_are_named_by_pointer() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn on_a_claim_that_is_not_shared_one_run_waits_for_the_other() -> Result<()> {
+    run("claim-alone", |world| {
+        let store = world.claim_of("backups", "64Mi", "ReadWriteOnce")?;
+        let first = world.backup("first", Spec::generic(&store, &["sh", "-c", "sleep 15; echo dump"]))?;
+        let second = world.backup("second", Spec::generic(&store, &["echo", "dump"]))?;
+        let first = first.run_now()?;
+        first.pod_with_running("client")?;
+        let asked = second.run_now()?;
+        let why = second.becomes("a word that it waits", |object| {
+            let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+            let waiting = conditions.into_iter().flatten().find(|condition| condition["reason"] == "Waiting");
+            Ok(waiting.map(|condition| condition["message"].as_str().unwrap_or_default().to_owned()))
+        })?;
+        ensure!(why.contains("the claim is not ReadWriteMany") && why.contains("place 1"), "{why}");
+        let (first, second) = (first.ended()?, asked.ended()?);
+        first.succeeded()?;
+        second.succeeded()?;
+        let at = |record: &Value, field: &str| {
+            record[field].as_str().unwrap_or_default().parse::<jiff::Timestamp>()
+        };
+        let (ended, began) = (at(&first.record, "completionTime")?, at(&second.record, "startTime")?);
+        ensure!(ended <= began, "the first one ended at {ended}, the second one began at {began}");
+        Ok(())
+    })
+}

@@ -100,19 +100,42 @@ fn redis_over_tls(world: &World, server: &Server, store: &Store) -> Result<()> {
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
-fn etcd_is_backed_up_by_a_plugin_in_javascript() -> Result<()> {
+fn etcd_comes_back_by_a_plugin_in_javascript() -> Result<()> {
     run("third-party-etcd", |world| {
+        certify(world, Engine::Etcd)?;
         let (source, store) = (shared(Engine::Etcd)?, world.s3()?);
         world.login(&source.backup_login())?;
         let mut volume = Volume::new("etcd");
         volume.put("etcd.wasm", &packed("etcd")?)?;
         // The plugin's own image is a registry's that no test reaches.
-        let keys = Spec::of(source, &store).set("image", json!("db-backup.test/etcd:3.5"));
-        let backup = world.backup("keys", keys)?;
+        let etcd = |server: &Server| Spec::of(server, &store).set("image", json!("db-backup.test/etcd:3.5"));
+        let backup = world.backup("keys", etcd(source))?;
         resolved(&backup, "Resolved", "etcd.example.com")?;
         let object = backup.is_probed("True", "Ready")?;
         ensure!(version(&object).starts_with("3.5."), "{:#}", object["status"]);
-        backup.run_now()?.ended()?.succeeded().map(drop)
+
+        let download = backup.run_now()?.ended()?.succeeded()?;
+        let target = world.server(Engine::Etcd)?;
+        download.restore_into(&target)?;
+        source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+
+        // The target has a certificate.
+        let verified = |authority: &str| {
+            etcd(&target)
+                .set("connection.tls", json!({"mode": "verify-full", "caSecret": {"name": authority}}))
+        };
+        world.backup("tls", verified("authority"))?.run_now()?.ended()?.succeeded()?;
+        // What the plugin says of the tool's words stands before what its check says of any failure.
+        failed(
+            world,
+            "stranger",
+            verified("stranger"),
+            "CertificateNotTrusted",
+            "signed by unknown authority",
+        )?;
+        world.secret("wrong", &[("username", "root"), ("password", &nasty_secret("wrong"))])?;
+        let wrong = etcd(source).set("connection.credentials.secretName", json!("wrong"));
+        failed(world, "wrong", wrong, "PasswordRejected", "authentication failed")
     })
 }
 

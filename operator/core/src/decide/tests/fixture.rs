@@ -1,14 +1,16 @@
 //! Builders that read as sentences.
 
+use std::sync::Arc;
+
 use dbbackup_api::{
-    DatabaseBackup, DatabaseBackupStatus, RUN_NOW_ANNOTATION,
+    DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, RUN_NOW_ANNOTATION,
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::{
     optional::ProbePlan,
     plan::BackupPlan,
     report::{ManifestRef, Outcome, Reason, RunReport, VERSION},
-    work_order::PluginRef,
+    work_order::{Compression, Limits, PluginRef, Run, Storage, Trigger, WorkOrder},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -16,7 +18,7 @@ use serde_json::json;
 use crate::{
     decide::{Decision, decide},
     names,
-    observed::{JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
+    observed::{Held, JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
     planning::{Planned, PlannedProbe, Planning, PluginNews, Probing, Refused},
 };
 
@@ -37,6 +39,9 @@ pub(super) struct World {
     pub plugin_news: PluginNews,
     pub min_interval: SignedDuration,
     pub refused: Option<RefusedCreate>,
+    pub held: Vec<Held>,
+    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
+    pub refused_snapshot: Option<RefusedCreate>,
 }
 
 impl World {
@@ -73,6 +78,9 @@ impl World {
             plugin_news: PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused: None,
+            held: vec![],
+            snapshots: vec![],
+            refused_snapshot: None,
         }
     }
 
@@ -128,6 +136,9 @@ impl World {
             plugin_news: self.plugin_news.clone(),
             min_interval: self.min_interval,
             refused_create: self.refused.clone(),
+            held: self.held.clone(),
+            snapshots: self.snapshots.clone(),
+            refused_snapshot: self.refused_snapshot.clone(),
         };
         decide(&observed, at(now))
     }
@@ -139,7 +150,17 @@ impl World {
             let mut job = job(new.slot, JobState::Active);
             job.name.clone_from(&new.name);
             job.token.clone_from(&new.token);
+            job.order = Some(order(&new.name, new.slot));
             self.jobs.push(job);
+        }
+        for new in decision.snapshots.iter().filter_map(|new| new.snapshot.as_deref()) {
+            let taken = |known: &Arc<DatabaseSnapshot>| known.metadata.name == new.metadata.name;
+            assert!(!self.snapshots.iter().any(taken), "catalogued twice: {new:?}");
+            self.snapshots.push(Arc::new(new.clone()));
+        }
+        for mark in &decision.marks {
+            let marked = self.snapshots.iter_mut().find(|known| **known == mark.snapshot).unwrap();
+            Arc::make_mut(marked).status = Some(mark.status.clone());
         }
         if let Some(name) = &decision.probe {
             assert!(self.probes.iter().all(|probe| probe.name != *name), "asked twice: {name}");
@@ -165,6 +186,8 @@ impl World {
             let rest = decision.create.is_empty()
                 && decision.probe.is_none()
                 && decision.delete.is_empty()
+                && decision.snapshots.is_empty()
+                && decision.marks.is_empty()
                 && decision.status == self.object.status;
             if rest {
                 assert!(decision.events.is_empty(), "events at rest: {:?}", decision.events);
@@ -192,6 +215,7 @@ impl World {
 pub(super) fn job(slot: Timestamp, state: JobState) -> ObservedJob {
     let name = names::job_name("orders", UID, slot);
     ObservedJob {
+        order: Some(order(&name, slot)),
         uid: format!("uid-of-{name}"),
         name,
         owner: Some(UID.into()),
@@ -204,6 +228,34 @@ pub(super) fn job(slot: Timestamp, state: JobState) -> ObservedJob {
         deleting: false,
         pods: vec![],
     }
+}
+
+/// The work order of a Job; its folder is the one that [`success`] names.
+pub(super) fn order(job: &str, slot: Timestamp) -> String {
+    let order = WorkOrder {
+        version: dbbackup_protocol::work_order::VERSION,
+        run: Run {
+            namespace: "shop".into(),
+            name: "orders".into(),
+            uid: UID.into(),
+            job: job.into(),
+            slot,
+            id: "x".into(),
+            trigger: Trigger::Schedule,
+        },
+        database_type: "postgres".into(),
+        plugin: PluginRef { id: "postgres".into(), version: "0.1.0".into(), digest: "sha256:00".into() },
+        client_image: "postgres:18".into(),
+        plan: BackupPlan { image: None, checks: vec![], parts: vec![], scratch_mebibytes: None },
+        bindings: vec![],
+        storage: Storage::Pvc { claim: "backups".into(), path: String::new() },
+        compression: Compression::None,
+        limits: Limits { deadline_seconds: 1, connect_seconds: 1, grace_seconds: 1 },
+        encryption: None,
+        effort: Default::default(),
+        expected_bytes: None,
+    };
+    serde_json::to_string(&order).unwrap()
 }
 
 pub(super) fn complete(time: &str) -> JobState {

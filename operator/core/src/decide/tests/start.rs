@@ -11,7 +11,7 @@ use dbbackup_protocol::report::Reason;
 use super::fixture::*;
 use crate::{
     names,
-    observed::{JobState, RefusedCreate},
+    observed::{Held, JobState, RefusedCreate},
 };
 
 #[test]
@@ -326,4 +326,23 @@ fn no_slot_that_has_a_job_is_missed_with_or_without_an_edit() {
             assert_eq!(status.missed_runs.is_some(), expected.is_some(), "{jobs:?} {schedule}");
         }
     }
+}
+
+#[test]
+fn a_run_that_waits_at_the_gate_says_so_and_keeps_its_slot() {
+    let mut world = World::new();
+    let held = Held { job: names::job_name("orders", UID, at("01:00")), why: "it has place 3".into() };
+    world.held = vec![held];
+    let decision = world.decide("01:00");
+    assert!(decision.create.is_empty());
+    let status = decision.status.as_ref().unwrap();
+    let told = status.conditions.iter().find(|condition| condition.type_ == SCHEDULED).unwrap();
+    assert_eq!(
+        (told.reason.as_str(), told.message.as_str()),
+        ("Waiting", "the slot 2026-11-24T01:00:00Z waits: it has place 3")
+    );
+    assert_eq!(status.missed_runs, None);
+    world.apply(&decision);
+    world.held = vec![];
+    assert_eq!(slots(&world.decide("01:20")), ["2026-11-24T01:00:00Z"]);
 }

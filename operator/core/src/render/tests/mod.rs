@@ -2,6 +2,7 @@
 
 mod invariants;
 mod restore;
+mod stored;
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What surrounds an operator, and what it sees of it.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use dbbackup_api::DatabaseBackup;
+use dbbackup_api::{DatabaseBackup, DatabaseSnapshot};
 use dbbackup_core::{
     decide::{Decision, decide},
     observed::{Observed, ObservedJob, RefusedCreate},
@@ -43,6 +43,7 @@ pub(crate) struct Counts {
 pub(crate) struct Seen {
     pub object: Rc<DatabaseBackup>,
     pub jobs: Vec<ObservedJob>,
+    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
     pub planning: Rc<Planning>,
 }
 
@@ -62,6 +63,9 @@ impl Seen {
             plugin_news: PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused_create,
+            held: vec![],
+            snapshots: self.snapshots.clone(),
+            refused_snapshot: None,
         };
         decide(&observed, clock)
     }
@@ -76,7 +80,9 @@ impl Seen {
             new.as_object().into_iter().flatten().filter(|(key, value)| old.get(key) != Some(*value));
         let changes: Vec<_> =
             changes.map(|(key, value)| format!("{key} from {:?} to {value}", old.get(key))).collect();
-        format!("create {:?}, delete {:?}, {}", decision.create, decision.delete, changes.join(", "))
+        let Decision { create, delete, snapshots, marks, .. } = decision;
+        let catalogue = snapshots.len() + marks.len();
+        format!("create {create:?}, delete {delete:?}, catalogue {catalogue}, {}", changes.join(", "))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The cluster: an API server with one object and its Jobs, and the controllers of Kubernetes that make Jobs end.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
-use dbbackup_api::{DatabaseBackup, DatabaseBackupStatus, RUN_NOW_ANNOTATION};
+use dbbackup_api::{DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, RUN_NOW_ANNOTATION};
 use dbbackup_core::{
-    decide::{NewJob, OldJob},
+    decide::{Mark, NewJob, OldJob},
     names,
     observed::{JobState, ObservedJob, PodFate},
 };
@@ -22,6 +22,7 @@ const NAME: &str = "orders";
 pub(crate) struct View {
     pub object: Rc<DatabaseBackup>,
     pub jobs: Rc<Vec<ObservedJob>>,
+    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
 }
 
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub(crate) struct Cluster {
     object: Rc<DatabaseBackup>,
     spec: Value,
     jobs: Vec<Running>,
+    snapshots: Vec<Arc<DatabaseSnapshot>>,
     fates: Vec<Fate>,
     created: usize,
     view: Option<View>,
@@ -76,6 +78,7 @@ impl Cluster {
             object: Rc::new(object.unwrap()),
             spec,
             jobs: vec![],
+            snapshots: vec![],
             fates: scenario.fates.clone(),
             created: 0,
             view: None,
@@ -92,7 +95,42 @@ impl Cluster {
 
     pub(crate) fn view(&mut self) -> View {
         let jobs = || Rc::new(self.jobs.iter().map(|running| running.job.clone()).collect());
-        self.view.get_or_insert_with(|| View { object: Rc::clone(&self.object), jobs: jobs() }).clone()
+        let snapshots = self.snapshots.clone();
+        self.view
+            .get_or_insert_with(|| View { object: Rc::clone(&self.object), jobs: jobs(), snapshots })
+            .clone()
+    }
+
+    /// False: there is one of this name.
+    pub(crate) fn catalogue(&mut self, new: &DatabaseSnapshot) -> bool {
+        if self.has_snapshot(new.metadata.name.as_deref().unwrap()) {
+            return false;
+        }
+        self.changed();
+        self.snapshots.push(Arc::new(new.clone()));
+        true
+    }
+
+    pub(crate) fn has_snapshot(&self, name: &str) -> bool {
+        self.snapshots.iter().any(|known| known.metadata.name.as_deref() == Some(name))
+    }
+
+    /// A Job that made a backup of which there is no snapshot.
+    pub(crate) fn is_uncatalogued(&self, old: &OldJob) -> bool {
+        let job = self.jobs.iter().map(|running| &running.job).find(|job| job.uid == old.uid);
+        let reported = |job: &ObservedJob| {
+            job.pods.iter().any(|pod| matches!(&pod.report, Some(Ok(report)) if report.manifest.is_some()))
+        };
+        job.is_some_and(|job| matches!(job.state, JobState::Complete(_)) && reported(job))
+            && !self.has_snapshot(&old.name)
+    }
+
+    /// Its status is written, if nobody wrote it meanwhile.
+    pub(crate) fn mark(&mut self, mark: &Mark) {
+        if let Some(known) = self.snapshots.iter_mut().find(|known| **known == mark.snapshot) {
+            Arc::make_mut(known).status = Some(mark.status.clone());
+            self.changed();
+        }
     }
 
     fn changed(&mut self) {
@@ -160,6 +198,7 @@ impl Cluster {
     ) {
         self.changed();
         let job = ObservedJob {
+            order: Some(order(&name, slot.unwrap_or(self.now))),
             uid: format!("{name} {}", self.version),
             name,
             owner,
@@ -237,6 +276,22 @@ impl Cluster {
     }
 }
 
+/// What the Job's pod was told to do; its folder is the one that [`report`] names.
+fn order(job: &str, slot: Timestamp) -> String {
+    let order = json!({
+        "version": 1,
+        "run": {
+            "namespace": "shop", "name": NAME, "uid": UID, "job": job, "slot": slot, "id": "x", "trigger": "schedule"
+        },
+        "database_type": "postgres", "plugin": {"id": "postgres", "version": "0.1.0", "digest": "sha256:00"},
+        "client_image": "postgres:18", "bindings": [], "storage": {"type": "pvc", "claim": "backups", "path": ""},
+        "plan": {"image": null, "checks": [], "parts": [], "scratch_mebibytes": null},
+        "compression": {"algorithm": "none"},
+        "limits": {"deadline_seconds": 1, "connect_seconds": 1, "grace_seconds": 1}
+    });
+    order.to_string()
+}
+
 fn end(running: &mut Running, longest: i64) {
     let at = running.ends_at;
     let failed = |reason: &str| JobState::Failed { at, reason: reason.into(), message: "x".into() };
@@ -270,7 +325,8 @@ fn report(outcome: Outcome) -> RunReport {
         parts: 1,
         bytes_read: 1,
         bytes_stored: 1,
-        manifest: succeeded.then(|| ManifestRef { key: "manifest.json".into(), sha256: "00".into() }),
+        manifest: succeeded
+            .then(|| ManifestRef { key: "shop/orders/x/manifest.json".into(), sha256: "00".into() }),
         found: false,
         started_at: Timestamp::UNIX_EPOCH,
         finished_at: Timestamp::UNIX_EPOCH,

@@ -1,7 +1,7 @@
-//! The operator: the same pass as the controller's (cached look, live look, create, status, delete), one request at a
-//! time, so that anything can happen between two of them.
+//! The operator: the same pass as the controller's (cached look, live look, catalogue, create, status, marks, delete), one
+//! request at a time, so that anything can happen between two of them.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
@@ -29,8 +29,10 @@ enum Step {
     Look,
     Get,
     List(Rc<DatabaseBackup>),
+    Catalogue { seen: Seen, decision: Box<Decision>, next: usize, clock: Timestamp },
     Create { seen: Seen, decision: Box<Decision>, next: usize, clock: Timestamp },
     Status { seen: Seen, decision: Box<Decision> },
+    Mark { decision: Box<Decision>, next: usize, clock: Timestamp },
     Delete { decision: Box<Decision>, next: usize, clock: Timestamp },
 }
 
@@ -111,8 +113,12 @@ impl Operator {
                 Ok(())
             }
             Step::List(object) => self.list(around, object),
+            Step::Catalogue { seen, decision, next, clock } => {
+                self.catalogue(around, seen, decision, next, clock)
+            }
             Step::Create { seen, decision, next, clock } => self.create(around, seen, decision, next, clock),
             Step::Status { seen, decision } => self.status(around, seen, decision),
+            Step::Mark { decision, next, clock } => self.mark(around, decision, next, clock),
             Step::Delete { decision, next, clock } => self.delete(around, decision, next, clock),
         }
     }
@@ -131,12 +137,18 @@ impl Operator {
             self.at = Some(now + SignedDuration::from_secs(5));
             return Ok(());
         };
-        let seen =
-            Seen { object: view.object, jobs: view.jobs.to_vec(), planning: Rc::clone(&around.planning) };
+        let mut jobs = view.jobs.to_vec();
+        for job in &mut jobs {
+            job.order = None;
+        }
+        let (snapshots, planning) = (view.snapshots, Rc::clone(&around.planning));
+        let seen = Seen { object: view.object, jobs, snapshots, planning };
         let clock = now + around.ahead;
         let decision = seen.decide(around, None, clock);
         let rest = decision.create.is_empty()
             && decision.delete.is_empty()
+            && decision.snapshots.is_empty()
+            && decision.marks.is_empty()
             && decision.status.as_ref() == seen.object.status.as_ref();
         if rest {
             self.busy_passes = 0;
@@ -160,14 +172,70 @@ impl Operator {
     }
 
     fn list(&mut self, around: &mut Surroundings<'_>, object: Rc<DatabaseBackup>) -> Result<(), Broken> {
-        match self.request(around, |around| Ok(around.cluster.view().jobs))? {
-            Reply::Got(jobs) => {
-                let seen = Seen { object, jobs: jobs.to_vec(), planning: Rc::clone(&around.planning) };
+        match self.request(around, |around| Ok(around.cluster.view()))? {
+            Reply::Got(View { jobs, snapshots, .. }) => {
+                let planning = Rc::clone(&around.planning);
+                let seen = Seen { object, jobs: jobs.to_vec(), snapshots, planning };
                 let clock = around.cluster.now + around.ahead;
                 let decision = Box::new(seen.decide(around, None, clock));
-                self.step = Step::Create { seen, decision, next: 0, clock };
+                self.step = Step::Catalogue { seen, decision, next: 0, clock };
             }
             Reply::Later => self.step = Step::List(object),
+            Reply::Over => {}
+        }
+        Ok(())
+    }
+
+    fn catalogue(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        mut seen: Seen,
+        mut decision: Box<Decision>,
+        next: usize,
+        clock: Timestamp,
+    ) -> Result<(), Broken> {
+        let new = decision.snapshots.get(next).and_then(|new| new.snapshot.as_deref());
+        let Some(new) = new else {
+            if next > 0 {
+                decision = Box::new(seen.decide(around, None, clock));
+            }
+            self.step = Step::Create { seen, decision, next: 0, clock };
+            return Ok(());
+        };
+        let reply = self.request(around, |around| {
+            // One that is there is of an earlier pass: names hold the UID.
+            around.cluster.catalogue(new);
+            Ok(())
+        })?;
+        match reply {
+            Reply::Got(()) => {
+                seen.snapshots.push(Arc::new(new.clone()));
+                self.step = Step::Catalogue { seen, decision, next: next + 1, clock };
+            }
+            Reply::Later => self.step = Step::Catalogue { seen, decision, next, clock },
+            Reply::Over => {}
+        }
+        Ok(())
+    }
+
+    fn mark(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        decision: Box<Decision>,
+        next: usize,
+        clock: Timestamp,
+    ) -> Result<(), Broken> {
+        let Some(mark) = decision.marks.get(next) else {
+            self.step = Step::Delete { decision, next: 0, clock };
+            return Ok(());
+        };
+        let reply = self.request(around, |around| {
+            around.cluster.mark(mark);
+            Ok(())
+        })?;
+        match reply {
+            Reply::Got(()) => self.step = Step::Mark { decision, next: next + 1, clock },
+            Reply::Later => self.step = Step::Mark { decision, next, clock },
             Reply::Over => {}
         }
         Ok(())
@@ -228,7 +296,7 @@ impl Operator {
         let Some(status) =
             decision.status.as_ref().filter(|status| Some(*status) != seen.object.status.as_ref())
         else {
-            self.step = Step::Delete { decision, next: 0, clock };
+            self.step = Step::Mark { decision, next: 0, clock };
             return Ok(());
         };
         let reply = self.request(around, |around| {
@@ -243,7 +311,7 @@ impl Operator {
             Ok(written)
         })?;
         match reply {
-            Reply::Got(Ok(())) => self.step = Step::Delete { decision, next: 0, clock },
+            Reply::Got(Ok(())) => self.step = Step::Mark { decision, next: 0, clock },
             Reply::Got(Err(_)) => self.failed(around),
             Reply::Later => self.step = Step::Status { seen, decision },
             Reply::Over => {}
@@ -267,6 +335,9 @@ impl Operator {
         };
         let reply = self.request(around, |around| {
             around.ledger.deletes(&old.name)?;
+            if around.cluster.is_uncatalogued(old) {
+                return Err(format!("{} is deleted before its backup has a snapshot", old.name));
+            }
             around.cluster.delete(old);
             Ok(())
         })?;
