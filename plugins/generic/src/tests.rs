@@ -39,6 +39,8 @@ fn settings_and_schema_agree() {
         json!({"tail": "x"}),
         json!({"stderrRequired": "x"}),
         json!({"verifierArgv": ["x"]}),
+        json!({"restoreArgv": ["x"]}),
+        json!({"restoreArgv": ["x"], "restoreContentsArgv": ["y"]}),
     ];
     let samples: Vec<_> = [json!({})].iter().chain(&samples).map(with_argv).collect();
     assert_settings_matter_to_some::<Generic>(&request(), &samples);

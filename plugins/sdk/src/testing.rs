@@ -12,7 +12,7 @@ pub use optional::{assert_explained, assert_probe_is_total, findings_of, probe_o
 
 use crate::{
     Argument, ArgumentPiece, BackupPlan, Connection, Fragment, Part, PartSource, Plugin, Probe, Process,
-    Refusal, Request, Server, Tls, TlsMode, both, plan, probe,
+    Refusal, Request, Restore, RestoreRequest, Server, Tls, TlsMode, both, plan, probe, restore,
 };
 
 impl Request {
@@ -139,12 +139,15 @@ pub fn assert_settings_matter<P: Plugin>(request: &Request, samples: &[Json]) {
     assert_matter::<P, _>(request, samples, plan::<P>);
 }
 
-/// The same where a property may change what the probe asks, instead.
+/// The same where a property may change what the probe asks, or the plan of a restore, instead.
 ///
 /// # Panics
 /// Where one has no sample or changes nothing.
-pub fn assert_settings_matter_to_some<P: Probe>(request: &Request, samples: &[Json]) {
-    assert_matter::<P, _>(request, samples, |request| both(plan::<P>(request), probe::<P>(request)));
+pub fn assert_settings_matter_to_some<P: Probe + Restore>(request: &Request, samples: &[Json]) {
+    assert_matter::<P, _>(request, samples, |request| {
+        let backup = both(plan::<P>(request), probe::<P>(request))?;
+        Ok((backup, restore::<P>(&RestoreRequest::example(request.clone())).ok()))
+    });
 }
 
 fn assert_matter<P: Plugin, A: PartialEq>(

@@ -47,10 +47,10 @@ impl Blanking {
 /// A line without what it quotes; none: all of it may be data.
 fn visible(line: &str) -> Option<String> {
     let begin: String = line.chars().take(MARK_WITHIN).collect::<String>().to_lowercase();
-    let text = begin.rsplit_once(": ").map_or(begin.as_str(), |_| begin.trim_start());
+    let text = begin.trim_start();
     let quoting = QUOTING.iter().any(|word| {
         // Also behind the name of the tool, as in `pg_restore: detail: …`.
-        text.trim_start().starts_with(word) || text.contains(&format!(": {word}"))
+        text.starts_with(word) || text.contains(&format!(": {word}"))
     });
     let marked = MARKS.iter().any(|mark| begin.contains(mark));
     (marked && !quoting).then(|| without_quotes(line))
@@ -63,7 +63,7 @@ fn without_quotes(line: &str) -> String {
     for c in line.chars() {
         match until {
             Some(close) if c == close => {
-                out.push_str("…");
+                out.push('…');
                 out.push(c);
                 until = None;
             }

@@ -8,7 +8,7 @@ use std::{
 
 use dbbackup_protocol::{
     manifest::Manifest,
-    plan::{Output, PartSource, Process, Separator},
+    plan::{Output, PartSource, Separator},
     pod,
     report::{Outcome, Reason, RunReport},
     restore::{
@@ -292,12 +292,11 @@ fn a_tool_that_fails_is_told_without_rows_and_the_target_is_what_it_is() {
 #[test]
 fn secrets_are_in_nothing_that_is_told() {
     let mut restore = Restore::of_one(TRANSACTION, Effect::AtEnd);
-    let leaks = |process: Process| with_password(process);
     restore.order.plan.parts[0].load.process =
-        leaks(with_item(sh("echo \"error: $PW\" >&2; cat > /dev/null; exit 1")));
+        with_password(with_item(sh("echo \"error: $PW\" >&2; cat > /dev/null; exit 1")));
     let (report, log) = restore.fails(Reason::LoadFailed, Target::Unchanged, &[]);
     assert!(!format!("{report:?}{log}").contains(crate::fixture::PASSWORD));
-    restore.order.plan.parts[0].contents = Some(leaks(with_item(sh("echo \"$PW\""))));
+    restore.order.plan.parts[0].contents = Some(with_password(with_item(sh("echo \"$PW\""))));
     let (report, _) = restore.fails(Reason::TargetNotEmpty, Target::Unchanged, &["[redacted:password]"]);
     assert!(!report.message.contains(crate::fixture::PASSWORD));
 }

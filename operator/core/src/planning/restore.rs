@@ -3,7 +3,7 @@
 use dbbackup_api::DatabaseRestore;
 use dbbackup_protocol::{
     contract::{Issue, PlanSource},
-    restore::{Rename, RestorePlan, RestoreRequest},
+    restore::{RestorePlan, RestoreRequest},
     work_order::{BoundSecret, PluginRef},
 };
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     police,
-    render::{RestoreInput, mode, render_restore},
+    render::{RestoreInput, mode, renames, render_restore},
     restoring::Source,
 };
 
@@ -57,12 +57,10 @@ fn planned(
 ) -> Result<PlannedRestore, Refusal> {
     let (spec, description) = (&source.object.spec, plugin.description());
     let prepared = prepared(&source.object, plugin)?;
-    let rename =
-        |(source, target): (&String, &String)| Rename { source: source.clone(), target: target.clone() };
     let request = RestoreRequest {
         target: prepared.request,
         databases: restore.spec.databases.clone(),
-        renames: restore.spec.renames.iter().map(rename).collect(),
+        renames: renames(restore),
         mode: mode(restore.spec.mode),
         facts: vec![],
     };

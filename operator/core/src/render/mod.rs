@@ -43,8 +43,8 @@ use k8s_openapi::{
 };
 
 pub use probe::{ProbeInput, render_probe};
-pub(crate) use restore::mode;
 pub use restore::{RestoreInput, render_restore};
+pub(crate) use restore::{mode, renames};
 pub use storage::destination;
 
 use crate::{decide::NewJob, names, planning::Planned};

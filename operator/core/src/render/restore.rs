@@ -71,8 +71,6 @@ pub fn render_restore(input: &RestoreInput<'_>) -> Result<Job, RenderError> {
 
 fn order(owner: &Owner<'_>, input: &RestoreInput<'_>) -> Result<RestoreOrder, RenderError> {
     let RestoreInput { restore, name: _, source, planned, config: _ } = *input;
-    let rename =
-        |(source, target): (&String, &String)| Rename { source: source.clone(), target: target.clone() };
     Ok(RestoreOrder {
         version: restore::VERSION,
         namespace: owner.namespace.to_owned(),
@@ -85,11 +83,18 @@ fn order(owner: &Owner<'_>, input: &RestoreInput<'_>) -> Result<RestoreOrder, Re
         folder: source.folder.clone(),
         manifest_sha256: source.manifest_sha256.clone(),
         databases: restore.spec.databases.clone(),
-        renames: restore.spec.renames.iter().map(rename).collect(),
+        renames: renames(restore),
         mode: mode(restore.spec.mode),
         dry_run: restore.spec.dry_run,
         limits: limits(&source.object.spec),
     })
+}
+
+/// In the contract's words.
+pub(crate) fn renames(restore: &DatabaseRestore) -> Vec<Rename> {
+    let rename =
+        |(source, target): (&String, &String)| Rename { source: source.clone(), target: target.clone() };
+    restore.spec.renames.iter().map(rename).collect()
 }
 
 /// In the contract's words.

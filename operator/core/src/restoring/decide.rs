@@ -214,17 +214,11 @@ impl Draft {
 
     fn conditions(&mut self, now: Timestamp) {
         let generation = self.status.observed_generation;
-        let (reason, message) = self
-            .status
-            .failure_reason
-            .as_deref()
-            .and_then(|text| text.split_once(": "))
-            .map(|(reason, message)| (reason.to_owned(), message.to_owned()))
-            .unwrap_or_else(|| {
-                let phase =
-                    self.status.phase.map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));
-                (phase, String::new())
-            });
+        let why = self.status.failure_reason.as_deref().and_then(|text| text.split_once(": "));
+        let (reason, message) = why.map_or_else(
+            || (format!("{:?}", self.status.phase.unwrap_or(RestorePhase::Pending)), String::new()),
+            |(reason, message)| (reason.to_owned(), message.to_owned()),
+        );
         let truth = |holds| if holds { Truth::True } else { Truth::False };
         let (phase, target) = (self.status.phase, self.status.target);
         for (type_, holds) in [
