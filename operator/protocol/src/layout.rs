@@ -21,6 +21,11 @@ pub fn run_id(slot: Timestamp, discriminator: &str) -> String {
 /// Folder of a run, without a slash at its ends. Namespace, name and run id are DNS labels or made by us;
 /// `path` was validated by the operator (no empty, `.` or `..` segment).
 pub fn run_prefix(storage: &Storage, run: &Run) -> String {
+    format!("{}/{}", object_prefix(storage, run), run.id)
+}
+
+/// Folder of all runs of an object, without a slash at its ends.
+pub fn object_prefix(storage: &Storage, run: &Run) -> String {
     let path = match storage {
         Storage::S3(s3) => &s3.path,
         Storage::Pvc { path, .. } => path,
@@ -33,8 +38,6 @@ pub fn run_prefix(storage: &Storage, run: &Run) -> String {
     prefix.push_str(&run.namespace);
     prefix.push('/');
     prefix.push_str(&run.name);
-    prefix.push('/');
-    prefix.push_str(&run.id);
     prefix
 }
 

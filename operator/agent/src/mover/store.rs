@@ -15,6 +15,8 @@ use dbbackup_protocol::{
     report::Reason,
     work_order::{S3, Storage},
 };
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
 use object_store::{
     Certificate, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode,
     PutPayload, RetryConfig,
@@ -24,7 +26,10 @@ use object_store::{
 };
 use rustix::io::Errno;
 
-use super::place::{Place, errno, innermost};
+use super::{
+    place::{Place, errno, innermost},
+    uploads::Uploads,
+};
 use crate::{failure::Failure, paths::PodPaths};
 
 /// Until a connection stands.
@@ -60,6 +65,15 @@ pub(crate) struct Store {
     place: Place,
     /// Root of the claim.
     root: Option<PathBuf>,
+    /// Of a bucket whose keys are known.
+    uploads: Option<Uploads>,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) path: Path,
+    pub(crate) modified: Timestamp,
 }
 
 /// How an object came to be, or not.
@@ -82,13 +96,14 @@ impl Store {
         let place = Place::from(storage);
         match storage {
             Storage::S3(s3) => {
-                Ok(Self { objects: Arc::new(bucket(s3, paths, &place, patience)?), place, root: None })
+                let (bucket, uploads) = bucket(s3, paths, &place, patience)?;
+                Ok(Self { objects: bucket, place, root: None, uploads })
             }
             Storage::Pvc { .. } => {
                 let files = LocalFileSystem::new_with_prefix(&paths.backups)
                     .map_err(|error| place.failure("find the folder", &error))?;
                 let root = Some(paths.backups.clone());
-                Ok(Self { objects: Arc::new(files.with_fsync(true)), place, root })
+                Ok(Self { objects: Arc::new(files.with_fsync(true)), place, root, uploads: None })
             }
         }
     }
@@ -97,7 +112,7 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn of_bucket(objects: Arc<dyn ObjectStore>) -> Self {
         let place = Place::Bucket { bucket: "b".into(), endpoint: "memory".into(), secret: None };
-        Self { objects, place, root: None }
+        Self { objects, place, root: None, uploads: None }
     }
 
     /// For messages.
@@ -196,6 +211,38 @@ impl Store {
         }
     }
 
+    /// The first `max` objects of a bucket below a folder, as deep as they lie. A claim has none to list.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn list(&self, folder: &Path, max: usize) -> Result<Vec<Found>, Failure> {
+        if self.root.is_some() {
+            return Ok(vec![]);
+        }
+        let found = self.objects.list(Some(folder)).try_filter_map(async |object| {
+            let modified = Timestamp::from_second(object.last_modified.timestamp()).ok();
+            Ok(modified.map(|modified| Found { path: object.location, modified }))
+        });
+        let found = futures::StreamExt::take(found, max).try_collect();
+        found.await.map_err(|error| self.place.failure("list the folder", &error))
+    }
+
+    /// Ends the unfinished uploads of a bucket below a folder that were begun before, and counts them.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub(crate) async fn abort_older(&self, folder: &Path, before: Timestamp) -> Result<usize, String> {
+        let Some(uploads) = &self.uploads else { return Ok(0) };
+        let mut aborted = 0;
+        for upload in uploads.list(folder).await?.iter().filter(|upload| upload.begun < before) {
+            match uploads.abort(upload).await {
+                Err(error) if !Place::is_absent(&error) => return Err(innermost(&error)),
+                Ok(()) | Err(_) => aborted += 1,
+            }
+        }
+        Ok(aborted)
+    }
+
     /// Gives up an unfinished upload; one that is not there is no failure. On a claim it goes with its folder.
     ///
     /// # Errors
@@ -223,8 +270,8 @@ impl Store {
     /// `mine`. Only for a run without a manifest, and while no other attempt lives: a Job makes the next pod only
     /// when the one before has ended (`podReplacementPolicy: Failed`).
     ///
-    /// What cannot be removed is logged. Nothing is removed from an object store: the keys may not list, and it aborts
-    /// unfinished uploads itself by a lifecycle rule (`AbortIncompleteMultipartUpload`).
+    /// What cannot be removed is logged. In a bucket nothing says that an attempt lives no more but its age
+    /// ([`super::sweep`]).
     pub(crate) fn remove_killed(&self, run: &Path, mine: &str) {
         let Some(root) = &self.root else { return };
         let folder = root.join(run.as_ref());
@@ -256,14 +303,20 @@ fn no_hard_links(error: &Error) -> bool {
     matches!(errno(error), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK))
 }
 
-fn bucket(s3: &S3, paths: &PodPaths, place: &Place, patience: Patience) -> Result<AmazonS3, Failure> {
+fn bucket(
+    s3: &S3,
+    paths: &PodPaths,
+    place: &Place,
+    patience: Patience,
+) -> Result<(Arc<AmazonS3>, Option<Uploads>), Failure> {
     let endpoint = s3.endpoint.as_deref();
     // Time is the limit, not a number: the first ten repetitions take two seconds.
     let retries =
         RetryConfig { retry_timeout: patience.limit(), max_retries: usize::MAX, ..RetryConfig::default() };
+    let (region, options) = (s3.region.as_deref().unwrap_or(DEFAULT_REGION), client_options(s3, paths)?);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&s3.bucket)
-        .with_region(s3.region.as_deref().unwrap_or(DEFAULT_REGION))
+        .with_region(region)
         .with_virtual_hosted_style_request(!s3.force_path_style)
         // Not all compatible stores can delete in bulk, and there is never much to delete.
         .with_disable_bulk_delete(true)
@@ -271,7 +324,7 @@ fn bucket(s3: &S3, paths: &PodPaths, place: &Place, patience: Patience) -> Resul
         // nothing: the signature needs the same one.
         .with_checksum_algorithm(Checksum::SHA256)
         .with_retry(retries)
-        .with_client_options(client_options(s3, paths)?);
+        .with_client_options(options.clone());
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(server_of(endpoint, s3));
     }
@@ -288,12 +341,25 @@ fn bucket(s3: &S3, paths: &PodPaths, place: &Place, patience: Patience) -> Resul
             }
         }
     };
-    builder.build().map_err(|error| {
+    let unusable = |error: Error| {
         Failure::new(
             Reason::WorkOrderInvalid,
             format!("{place} cannot be used: {}; check spec.storageDestination", innermost(&error)),
         )
-    })
+    };
+    let bucket = Arc::new(builder.build().map_err(unusable)?);
+    let uploads = s3.secret.as_ref().map(|_| {
+        Uploads::new(Arc::clone(&bucket), &options, bucket_url(s3, region), region.to_owned())
+            .map_err(unusable)
+    });
+    Ok((bucket, uploads.transpose()?))
+}
+
+/// Where the bucket itself answers, as `object_store` has it.
+fn bucket_url(s3: &S3, region: &str) -> String {
+    let amazon = format!("https://s3.{region}.amazonaws.com");
+    let server = server_of(s3.endpoint.as_deref().unwrap_or(&amazon), s3);
+    if s3.force_path_style { format!("{server}/{}", s3.bucket) } else { server }
 }
 
 fn client_options(s3: &S3, paths: &PodPaths) -> Result<ClientOptions, Failure> {
@@ -362,6 +428,15 @@ mod tests {
     fn the_endpoint_names_the_bucket_unless_the_path_does() {
         assert_eq!(server_of("https://s3.example.com:9000/", &s3(true)), "https://s3.example.com:9000");
         assert_eq!(server_of("https://s3.example.com:9000", &s3(false)), "https://b.s3.example.com:9000");
+        let amazon = |force_path_style| S3 { endpoint: None, ..s3(force_path_style) };
+        for (s3, url) in [
+            (s3(true), "https://s3.example.com:9000/b"),
+            (s3(false), "https://b.s3.example.com:9000"),
+            (amazon(true), "https://s3.eu-west-1.amazonaws.com/b"),
+            (amazon(false), "https://b.s3.eu-west-1.amazonaws.com"),
+        ] {
+            assert_eq!(bucket_url(&s3, "eu-west-1"), url);
+        }
     }
 
     #[test]

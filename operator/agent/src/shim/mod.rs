@@ -3,7 +3,7 @@
 //! It holds the database's secrets and no key of the storage. What it lets out over the socket and into its log
 //! is the dump, exit codes, and standard error without the secrets.
 
-mod encode;
+pub(crate) mod encode;
 mod output;
 mod process;
 mod redact;
