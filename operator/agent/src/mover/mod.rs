@@ -18,6 +18,7 @@ mod place;
 pub mod probe;
 mod progress;
 mod room;
+mod s3;
 mod store;
 mod sweep;
 mod transform;
