@@ -26,6 +26,11 @@ pub fn run_prefix(storage: &Storage, run: &Run) -> String {
 
 /// Folder of the run `id` of an object, without a slash at its ends; as [`run_prefix`].
 pub fn folder(storage: &Storage, namespace: &str, name: &str, id: &str) -> String {
+    format!("{}/{id}", object_prefix(storage, namespace, name))
+}
+
+/// Folder of all runs of an object, without a slash at its ends.
+pub fn object_prefix(storage: &Storage, namespace: &str, name: &str) -> String {
     let path = match storage {
         Storage::S3(s3) => &s3.path,
         Storage::Pvc { path, .. } => path,
@@ -38,8 +43,6 @@ pub fn folder(storage: &Storage, namespace: &str, name: &str, id: &str) -> Strin
     prefix.push_str(namespace);
     prefix.push('/');
     prefix.push_str(name);
-    prefix.push('/');
-    prefix.push_str(id);
     prefix
 }
 

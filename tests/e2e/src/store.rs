@@ -109,6 +109,27 @@ impl Store {
         }
     }
 
+    /// Leaves an unfinished upload and an object of the object `name` behind, as an attempt did that was killed long ago.
+    ///
+    /// # Errors
+    /// Where the store does not take them.
+    pub fn killed_long_ago(&self, name: &str) -> Result<()> {
+        let Self::S3 { server, namespace } = self else { return Ok(()) };
+        let folder = format!("some/folder/{namespace}/{name}/20260101T000000Z-0badcafe/deadbeef");
+        let left = |verb: &str, file: &str| {
+            let args = [verb, BUCKET, &format!("{folder}/{file}")].map(str::to_owned).to_vec();
+            server.exec([server.client("s3probe"), args].concat()).input("part").text()
+        };
+        left("put", "whole.sql.zst")?;
+        let upload = left("begin", "upload.sql.zst")?;
+        // The server tells the age of both by their files.
+        let age = format!(
+            "cd /data/buckets/{BUCKET} && touch -d '2026-01-01 00:00' {folder}/whole.sql.zst .sgwtmp/multipart/*/{}",
+            upload.trim()
+        );
+        server.exec(["sh", "-c", &age]).text().map(drop)
+    }
+
     /// Makes sure that the test's namespace has left nothing: no manifest, no part, no unfinished upload.
     ///
     /// # Errors

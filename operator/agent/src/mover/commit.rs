@@ -6,10 +6,14 @@ use dbbackup_protocol::{
     report::{ManifestRef, Reason},
     work_order::Run,
 };
+use jiff::SignedDuration;
 use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 
-use super::store::{Created, Store};
+use super::{
+    store::{Created, Store},
+    sweep,
+};
 use crate::{failure::Failure, text::hex};
 
 /// A manifest in storage that is this run's.
@@ -108,14 +112,22 @@ pub(crate) async fn commit(
         let message = format!("the manifest would have {} bytes: split the backup", bytes.len());
         return Err(CommitError::Absent(Failure::new(Reason::Internal, message)));
     }
-    let expected = reference(&path, &bytes);
+    let written = Committed { reference: reference(&path, &bytes), manifest };
+    // After so long a sweep of another run may have taken the first parts for those of a dead attempt.
+    if written.manifest.finished_at.duration_since(written.manifest.started_at) >= sweep_age() {
+        check_whole(store, run_prefix, &written).await.map_err(CommitError::Absent)?;
+    }
     let created = store.create(&path, bytes).await;
     let found = find(store, run_prefix, run).await;
-    let commit = settle(created, found, Committed { manifest, reference: expected })?;
+    let commit = settle(created, found, written)?;
     if let Commit::Theirs(committed) = &commit {
         check_whole(store, run_prefix, committed).await.map_err(CommitError::Absent)?;
     }
     Ok(commit)
+}
+
+fn sweep_age() -> SignedDuration {
+    SignedDuration::try_from(sweep::AGE).unwrap_or(SignedDuration::ZERO)
 }
 
 /// Whatever the store said to the write, what can be read back is what counts.

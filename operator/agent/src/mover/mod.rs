@@ -19,8 +19,11 @@ pub mod probe;
 mod progress;
 pub mod restore;
 mod room;
+mod s3;
 mod store;
+mod sweep;
 mod transform;
+mod uploads;
 
 use std::time::Duration;
 
@@ -51,6 +54,9 @@ use crate::{
 /// operator leaves at least until the Job's.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Sweeping is not to hold up the dump.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// One attempt to carry out a work order.
 #[derive(Debug)]
 pub struct Mover<'a> {
@@ -79,8 +85,7 @@ impl Mover<'_> {
     /// which may then be there or not, its parts are left where they are.
     ///
     /// An attempt that is killed (SIGKILL, a node that dies) cannot clean up. On a claim the next attempt of the run
-    /// does it. In a bucket its finished parts stay in the run's folder without a manifest, and its unfinished uploads
-    /// until a lifecycle rule of the bucket ends them (`AbortIncompleteMultipartUpload`).
+    /// does it, and in a bucket the next attempt of any run of the object, a day later ([`sweep`]).
     pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
         let started_at = (self.now)();
         let progress = Progress::new(self.order.expected_bytes);
@@ -160,6 +165,7 @@ impl Mover<'_> {
             return Ok(Work::Found(Box::new(committed)));
         }
         look.remove_killed(run_prefix, self.attempt);
+        self.sweep(look).await;
         let within = Duration::from_secs(self.order.limits.connect_seconds);
         let mut client = door.admit(within, &self.order.client_image).await?;
         tracing::info!("the client has connected");
@@ -170,6 +176,18 @@ impl Mover<'_> {
                 client.dismiss().await;
                 Err(failure)
             }
+        }
+    }
+
+    /// Removes what killed attempts of this object have left. Not what may be of a run that lives: none lives for longer
+    /// than its deadline, which `sweep::AGE` and the commit take care of where it was changed.
+    async fn sweep(&self, look: &Store) {
+        let age = sweep::AGE.max(Duration::from_secs(self.order.limits.deadline_seconds) * 2);
+        let object =
+            layout::object_prefix(&self.order.storage, &self.order.run.namespace, &self.order.run.name);
+        let Ok(object) = folder(&object) else { return };
+        if timeout(SWEEP_TIMEOUT, sweep::sweep(look, &object, age, (self.now)())).await.is_err() {
+            tracing::warn!("sweeping took too long; the next run goes on");
         }
     }
 

@@ -176,7 +176,8 @@ fn s3_code(text: &str) -> Option<String> {
     between(text, "<Code>", "</Code>").map(str::to_owned)
 }
 
-fn between<'t>(text: &'t str, begin: &str, end: &str) -> Option<&'t str> {
+/// What stands between two marks.
+pub(crate) fn between<'t>(text: &'t str, begin: &str, end: &str) -> Option<&'t str> {
     text.split_once(begin)?.1.split_once(end).map(|(inner, _)| inner)
 }
 

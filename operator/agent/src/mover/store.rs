@@ -1,7 +1,4 @@
 //! One interface to both kinds of storage: objects under a prefix, uploads that appear whole or not at all.
-//!
-//! Public authorities for TLS are the system's: `SSL_CERT_FILE`, or `/etc/ssl/certs/ca-certificates.crt` in the
-//! image. `spec.storageDestination.caSecret` adds to them.
 
 use std::{
     fs, io,
@@ -11,28 +8,22 @@ use std::{
     time::Duration,
 };
 
-use dbbackup_protocol::{
-    pod,
-    report::Reason,
-    work_order::{S3, Storage},
-};
+use dbbackup_protocol::{report::Reason, work_order::Storage};
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
 use object_store::{
-    Certificate, ClientOptions, Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode,
-    PutPayload, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, Checksum},
-    local::LocalFileSystem,
+    Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, local::LocalFileSystem,
     path::Path,
 };
 use rustix::io::Errno;
 
-use super::place::{Place, errno, innermost};
+use super::{
+    place::{Place, errno, innermost},
+    s3::bucket,
+    uploads::Uploads,
+};
 use crate::{failure::Failure, paths::PodPaths};
 
-/// Until a connection stands.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
-/// 30 s is given up by TCP before.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a store may be out of reach before a request is given up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patience {
@@ -43,16 +34,13 @@ pub(crate) enum Patience {
 }
 
 impl Patience {
-    fn limit(self) -> Duration {
+    pub(crate) fn limit(self) -> Duration {
         Duration::from_secs(match self {
             Self::Look => 20,
             Self::Dump => 150,
         })
     }
 }
-
-/// Amazon's, and what compatible stores take.
-const DEFAULT_REGION: &str = "us-east-1";
 
 /// The destination.
 #[derive(Clone, Debug)]
@@ -61,6 +49,15 @@ pub(crate) struct Store {
     place: Place,
     /// Root of the claim.
     root: Option<PathBuf>,
+    /// Of a bucket whose keys are known.
+    uploads: Option<Uploads>,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) path: Path,
+    pub(crate) modified: Timestamp,
 }
 
 /// How an object came to be, or not.
@@ -83,13 +80,14 @@ impl Store {
         let place = Place::from(storage);
         match storage {
             Storage::S3(s3) => {
-                Ok(Self { objects: Arc::new(bucket(s3, paths, &place, patience)?), place, root: None })
+                let (bucket, uploads) = bucket(s3, paths, &place, patience)?;
+                Ok(Self { objects: bucket, place, root: None, uploads })
             }
             Storage::Pvc { .. } => {
                 let files = LocalFileSystem::new_with_prefix(&paths.backups)
                     .map_err(|error| place.failure("find the folder", &error))?;
                 let root = Some(paths.backups.clone());
-                Ok(Self { objects: Arc::new(files.with_fsync(true)), place, root })
+                Ok(Self { objects: Arc::new(files.with_fsync(true)), place, root, uploads: None })
             }
         }
     }
@@ -98,7 +96,7 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn of_bucket(objects: Arc<dyn ObjectStore>) -> Self {
         let place = Place::Bucket { bucket: "b".into(), endpoint: "memory".into(), secret: None };
-        Self { objects, place, root: None }
+        Self { objects, place, root: None, uploads: None }
     }
 
     /// For messages.
@@ -206,6 +204,38 @@ impl Store {
         }
     }
 
+    /// The first `max` objects of a bucket below a folder, as deep as they lie. A claim has none to list.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn list(&self, folder: &Path, max: usize) -> Result<Vec<Found>, Failure> {
+        if self.root.is_some() {
+            return Ok(vec![]);
+        }
+        let found = self.objects.list(Some(folder)).try_filter_map(async |object| {
+            let modified = Timestamp::from_second(object.last_modified.timestamp()).ok();
+            Ok(modified.map(|modified| Found { path: object.location, modified }))
+        });
+        let found = futures::StreamExt::take(found, max).try_collect();
+        found.await.map_err(|error| self.place.failure("list the folder", &error))
+    }
+
+    /// Ends the unfinished uploads of a bucket below a folder that were begun before, and counts them.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub(crate) async fn abort_older(&self, folder: &Path, before: Timestamp) -> Result<usize, String> {
+        let Some(uploads) = &self.uploads else { return Ok(0) };
+        let mut aborted = 0;
+        for upload in uploads.list(folder).await?.iter().filter(|upload| upload.begun < before) {
+            match uploads.abort(upload).await {
+                Err(error) if !Place::is_absent(&error) => return Err(innermost(&error)),
+                Ok(()) | Err(_) => aborted += 1,
+            }
+        }
+        Ok(aborted)
+    }
+
     /// Gives up an unfinished upload; one that is not there is no failure. On a claim it goes with its folder.
     ///
     /// # Errors
@@ -233,8 +263,8 @@ impl Store {
     /// `mine`. Only for a run without a manifest, and while no other attempt lives: a Job makes the next pod only
     /// when the one before has ended (`podReplacementPolicy: Failed`).
     ///
-    /// What cannot be removed is logged. Nothing is removed from an object store: the keys may not list, and it aborts
-    /// unfinished uploads itself by a lifecycle rule (`AbortIncompleteMultipartUpload`).
+    /// What cannot be removed is logged. In a bucket nothing says that an attempt lives no more but its age
+    /// ([`super::sweep`]).
     pub(crate) fn remove_killed(&self, run: &Path, mine: &str) {
         let Some(root) = &self.root else { return };
         let folder = root.join(run.as_ref());
@@ -266,112 +296,22 @@ fn no_hard_links(error: &Error) -> bool {
     matches!(errno(error), Some(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK))
 }
 
-fn bucket(s3: &S3, paths: &PodPaths, place: &Place, patience: Patience) -> Result<AmazonS3, Failure> {
-    let endpoint = s3.endpoint.as_deref();
-    // Time is the limit, not a number: the first ten repetitions take two seconds.
-    let retries =
-        RetryConfig { retry_timeout: patience.limit(), max_retries: usize::MAX, ..RetryConfig::default() };
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(&s3.bucket)
-        .with_region(s3.region.as_deref().unwrap_or(DEFAULT_REGION))
-        .with_virtual_hosted_style_request(!s3.force_path_style)
-        // Not all compatible stores can delete in bulk, and there is never much to delete.
-        .with_disable_bulk_delete(true)
-        // The store compares what it got with what was sent, also where TLS ends before it, and keeps the sum. It costs
-        // nothing: the signature needs the same one.
-        .with_checksum_algorithm(Checksum::SHA256)
-        .with_retry(retries)
-        .with_client_options(client_options(s3, paths)?);
-    if let Some(endpoint) = endpoint {
-        builder = builder.with_endpoint(server_of(endpoint, s3));
-    }
-    builder = match &s3.secret {
-        // No credential given means none used: never the node's instance metadata.
-        None => builder.with_skip_signature(true),
-        Some(secret) => {
-            let builder = builder
-                .with_access_key_id(credential(paths, secret, pod::S3_ACCESS_KEY_ID)?)
-                .with_secret_access_key(credential(paths, secret, pod::S3_SECRET_ACCESS_KEY)?);
-            match credential(paths, secret, pod::S3_SESSION_TOKEN) {
-                Ok(token) => builder.with_token(token),
-                Err(_) => builder,
-            }
-        }
-    };
-    builder.build().map_err(|error| {
-        Failure::new(
-            Reason::WorkOrderInvalid,
-            format!("{place} cannot be used: {}; check spec.storageDestination", innermost(&error)),
-        )
-    })
-}
-
-fn client_options(s3: &S3, paths: &PodPaths) -> Result<ClientOptions, Failure> {
-    let plain = s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let options = ClientOptions::new()
-        .with_allow_http(plain)
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_timeout(REQUEST_TIMEOUT);
-    let Some(ca) = &s3.ca else { return Ok(options) };
-    let unusable = |why: String| {
-        Failure::new(
-            Reason::SecretMissing,
-            format!(
-                "the CA certificates in key {:?} of Secret {:?} cannot be used: {why}",
-                ca.key, ca.secret
-            ),
-        )
-    };
-    let pem = fs::read(&paths.storage_ca).map_err(|error| unusable(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(unusable("it holds no PEM certificate".into()));
-    }
-    Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
-}
-
-/// In virtual-hosted style the endpoint names the bucket.
-fn server_of(endpoint: &str, s3: &S3) -> String {
-    let endpoint = endpoint.trim_end_matches('/');
-    match endpoint.split_once("://") {
-        Some((scheme, host)) if !s3.force_path_style => format!("{scheme}://{}.{host}", s3.bucket),
-        _ => endpoint.to_owned(),
-    }
-}
-
-/// A key of the storage secret. Header values hold no newline, so one at the end is no part of it.
-fn credential(paths: &PodPaths, secret: &str, key: &str) -> Result<String, Failure> {
-    let value = fs::read_to_string(paths.credentials.join(key)).map_err(|error| {
-        Failure::new(
-            Reason::SecretMissing,
-            format!(
-                "key {key} of Secret {secret:?} cannot be read ({error}); it holds the storage credentials"
-            ),
-        )
-    })?;
-    Ok(value.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use dbbackup_protocol::work_order::S3;
+
     use super::*;
 
-    fn s3(force_path_style: bool) -> S3 {
+    fn s3() -> S3 {
         S3 {
             bucket: "b".into(),
             path: String::new(),
             endpoint: Some("https://s3.example.com:9000/".into()),
             region: None,
-            force_path_style,
+            force_path_style: true,
             secret: Some("store".into()),
             ca: None,
         }
-    }
-
-    #[test]
-    fn the_endpoint_names_the_bucket_unless_the_path_does() {
-        assert_eq!(server_of("https://s3.example.com:9000/", &s3(true)), "https://s3.example.com:9000");
-        assert_eq!(server_of("https://s3.example.com:9000", &s3(false)), "https://b.s3.example.com:9000");
     }
 
     #[test]
@@ -379,7 +319,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = PodPaths::under(dir.path());
         let open = |s3: S3| Store::open(&Storage::S3(s3), &paths, Patience::Look).map(|_| ());
-        let failure = open(s3(true)).unwrap_err();
+        let failure = open(s3()).unwrap_err();
         assert_eq!(failure.reason, Reason::SecretMissing);
         assert!(
             failure.message.contains("AWS_ACCESS_KEY_ID") && failure.message.contains("\"store\""),
@@ -387,7 +327,7 @@ mod tests {
         );
 
         let ca = Some(dbbackup_protocol::work_order::SecretKey { secret: "ca".into(), key: "ca.crt".into() });
-        let failure = open(S3 { ca, ..s3(true) }).unwrap_err();
+        let failure = open(S3 { ca, ..s3() }).unwrap_err();
         assert_eq!(failure.reason, Reason::SecretMissing);
         assert!(failure.message.contains("\"ca.crt\"") && failure.message.contains("\"ca\""), "{failure}");
 

@@ -125,7 +125,7 @@ mod tests {
             (&*rsa(716), None),
             (&*rsa(200), Some("2048 bits")),
             (&*mistyped, Some("mistyped")),
-            (&X25519[..61], Some("62 characters")),
+            (X25519.trim_end_matches('a'), Some("62 characters")),
             (&*X25519.to_uppercase(), Some("begins with age1")),
             (&*format!("{X25519}\n"), Some("62 characters")),
             ("age1pq1qqqqqqqqqqqqqqqqqqqqqqq", Some("cannot encrypt to")),
@@ -135,7 +135,7 @@ mod tests {
             ("age-secret-key-1qqqqqq", Some("is a private key")),
             ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==", Some("is a private key")),
             ("ssh-dss AAAAB3NzaC1kc3M", Some("cannot encrypt")),
-            (&ED25519[..60], Some("no whole SSH key")),
+            (&*ED25519.replace("AA ops", "A ops"), Some("no whole SSH key")),
             ("backup@example.com", Some("begins with age1")),
             ("", Some("begins with age1")),
         ] {
@@ -150,7 +150,7 @@ mod tests {
         #[test]
         fn one_wrong_character_is_found(at in 5_usize..62, wrong in "[02-9ac-hj-np-z]") {
             let mut key = X25519.to_owned();
-            prop_assume!(&X25519[at..=at] != wrong);
+            prop_assume!(X25519.chars().nth(at) != wrong.chars().next());
             key.replace_range(at..=at, &wrong);
             prop_assert!(problem(&key).is_some());
         }

@@ -1,6 +1,6 @@
 //! Stores that say no, or nothing.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use dbbackup_e2e::{Spec, Store, World, nasty_secret, run};
 use serde_json::{Value, json};
 
@@ -56,6 +56,30 @@ fn a_store_that_is_not_there() -> Result<()> {
             spec.set("storageDestination.endpoint", json!("http://no-such-store.e2e-servers.svc:7070"))
         };
         fails(world, &world.s3()?, change, ("StorageUnavailable", &["no-such-store"]))
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn what_was_killed_long_ago_goes_with_the_next_run() -> Result<()> {
+    run("store-swept", |world| {
+        let store = world.s3()?;
+        for name in ["any", "other"] {
+            store.killed_long_ago(name)?;
+        }
+        // What `succeeded` finds unfinished would be the neighbour's.
+        let backup = world.backup("any", Spec::generic(&store, &DUMP))?;
+        backup.run_now()?.ended()?;
+        let of = |name: &str, keys: Vec<String>| {
+            keys.iter().filter(|key| key.contains(&format!("/{name}/20260101T000000Z-"))).count()
+        };
+        ensure!(of("any", store.keys()?) == 0, "{:?}", store.keys()?);
+        ensure!(of("any", store.unfinished()?) == 0, "{:?}", store.unfinished()?);
+        ensure!(
+            of("other", store.keys()?) == 1 && of("other", store.unfinished()?) == 1,
+            "swept what is another's"
+        );
+        Ok(())
     })
 }
 
