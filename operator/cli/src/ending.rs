@@ -41,12 +41,25 @@ pub(crate) enum Unusable {
     /// A schedule without a slot.
     #[error("spec.schedule never comes due: {0}; no day fits both its day of month and its month")]
     NeverFires(String),
+    /// The API server refused a request, or did not answer.
+    #[error("cannot {attempt}: {error}")]
+    Api {
+        /// What was attempted, on what.
+        attempt: String,
+        /// Why not.
+        error: Box<kube::Error>,
+    },
     /// Nobody takes what is printed.
     #[error("cannot print: {0}")]
     Output(#[from] io::Error),
 }
 
 impl Unusable {
+    /// To be mapped over an error of the API server: what was attempted, on what.
+    pub(crate) fn api(attempt: String) -> impl FnOnce(kube::Error) -> Self {
+        move |error| Self::Api { attempt, error: Box::new(error) }
+    }
+
     /// To be mapped over an I/O error: `what` on `file` went wrong.
     pub(crate) fn on(what: &'static str, file: &Path) -> impl Fn(io::Error) -> Self {
         let file = file.display().to_string();

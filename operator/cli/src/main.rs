@@ -1,9 +1,10 @@
-//! `kubectl dbbackup`: what users and authors of plugins do by hand. It plans, renders and judges with the operator's own
-//! code, and needs no cluster for that.
+//! `kubectl dbbackup`: what users and authors of plugins do by hand. It plans, renders, judges and counts with the operator's
+//! own code. Commands on plugins need no cluster; those on backups use the kubeconfig and the user's own rights.
 //!
-//! Exit codes: 0, all is well; 1, the command found faults and told them; 2, it could not do its work (usage, or input
-//! that cannot be read), and a sentence says why; 3, a schedule never comes due.
+//! Exit codes: 0, all is well; 1, the command found faults (or the run failed) and told them; 2, it could not do its work (usage, or
+//! input that cannot be read), and a sentence says why; 3, a schedule never comes due.
 
+mod cluster;
 mod conformance;
 mod ending;
 mod meter;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use jiff::Timestamp;
 
-/// Backups of databases in Kubernetes: schedules and plugins at hand.
+/// Backups of databases in Kubernetes, by hand. Exit codes: 0, all is well; 1, faults were found and told; 2, it could not do its
+/// work; 3, a schedule never comes due.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-dbbackup", bin_name = "kubectl dbbackup", version, about)]
 enum Command {
@@ -26,12 +28,15 @@ enum Command {
     /// Make, try and pack plugins; no cluster is needed.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    #[command(flatten)]
+    Cluster(cluster::Command),
 }
 
 fn main() -> ExitCode {
     let ending = match Command::parse() {
         Command::Next(arguments) => next::run(&arguments, Timestamp::now()),
         Command::Plugin(command) => command.run(),
+        Command::Cluster(command) => command.run(),
     };
     ending::exit_code(ending)
 }

@@ -13,14 +13,13 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     draft.status.retention = draft.object.spec.retention.as_ref().and_then(|rules| {
         // Without a zone nobody knows what a day is: `Scheduled` says that it is unknown.
         let zone = timetable::zone(&draft.object.spec.time_zone).ok()?;
-        let candidates: Vec<_> = draft.known.iter().map(candidate).collect();
+        let candidates: Vec<_> = draft.known.iter().map(Candidate::from).collect();
         let (gone, kept): (Vec<_>, Vec<_>) =
             retention::plan(rules, &candidates, &zone).into_iter().partition(|fate| fate.because.is_empty());
-        let doubtful = doubtful(&draft.known);
         Some(RetentionStatus {
             kept: number(kept.len()),
             removable: number(gone.len()),
-            blocked: doubtful.map(blocked).filter(|_| !gone.is_empty()),
+            blocked: draft.known.last().and_then(retention::blocked).filter(|_| !gone.is_empty()),
             keeping: kept
                 .into_iter()
                 .take(MAX_LISTED)
@@ -31,18 +30,9 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
     });
 }
 
-fn candidate(known: &Known) -> Candidate {
-    Candidate { name: known.name.clone(), at: known.at, good: known.is_good() }
-}
-
 /// The newest one, unless it is good.
 pub(super) fn doubtful(known: &[Known]) -> Option<&Known> {
     known.last().filter(|newest| !newest.is_good())
-}
-
-fn blocked(newest: &Known) -> String {
-    let (reason, message) = newest.doubt.as_ref().map_or(("", ""), |(reason, message)| (reason, message));
-    format!("{reason}: {message}; nothing is removed until a good backup follows snapshot {}", newest.name)
 }
 
 fn number(count: usize) -> i64 {

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use dbbackup_api::retention::Retention;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
+use crate::snapshot::Known;
+
 /// A backup, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -24,6 +26,19 @@ pub struct Candidate {
     pub at: Timestamp,
     /// Nothing speaks against it. A doubtful one is suspicious, or a trial restore of it has failed.
     pub good: bool,
+}
+
+impl From<&Known> for Candidate {
+    fn from(known: &Known) -> Self {
+        Self { name: known.name.clone(), at: known.at, good: known.is_good() }
+    }
+}
+
+/// Why nothing may be removed, if this is the newest snapshot.
+pub fn blocked(newest: &Known) -> Option<String> {
+    let (reason, message) = newest.doubt.as_ref()?;
+    let name = &newest.name;
+    Some(format!("{reason}: {message}; nothing is removed until a good backup follows snapshot {name}"))
 }
 
 /// What becomes of a backup.

@@ -227,7 +227,10 @@ impl Timetable {
 }
 
 /// Zone by IANA name, in any case. jiff's `Etc/Unknown` would silently mean UTC.
-pub(crate) fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
+///
+/// # Errors
+/// [`ScheduleError::UnknownZone`].
+pub fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
     let shown: String = name.chars().take(MAX_CHARS).collect();
     ZONES
         .get(&shown)
