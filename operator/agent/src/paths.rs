@@ -21,6 +21,8 @@ pub struct PodPaths {
     pub credentials: PathBuf,
     /// Authorities of the storage endpoint.
     pub storage_ca: PathBuf,
+    /// The private key of a restore.
+    pub private_key: PathBuf,
     /// Root of the claim.
     pub backups: PathBuf,
     /// The run report goes here.
@@ -45,6 +47,7 @@ impl PodPaths {
             bindings: at(pod::BINDINGS_DIR),
             credentials: at(pod::STORAGE_CREDENTIALS_DIR),
             storage_ca: at(pod::STORAGE_CA),
+            private_key: at(pod::PRIVATE_KEY),
             backups: at(pod::BACKUPS_DIR),
             termination_log: at(pod::TERMINATION_LOG),
         }

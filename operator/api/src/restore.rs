@@ -86,6 +86,10 @@ pub struct DatabaseRestoreSpec {
     #[serde(default)]
     pub mode: RestoreMode,
 
+    /// The private key, for a backup that is encrypted. Only the container that reads the storage mounts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<PrivateKey>,
+
     /// Only look: check every byte of the backup, ask the target, and say in `status.notes` what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -128,6 +132,23 @@ pub struct RestoreSource {
     /// `manifest.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageDestination>,
+}
+
+/// A private key in a Secret: a file as `age-keygen` writes it, or an SSH private key without a passphrase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrivateKey {
+    /// Name of a Secret in the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+    /// Key in the Secret.
+    #[serde(default = "default_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn default_key() -> String {
+    "identity".into()
 }
 
 /// What happens to a target that is not empty.

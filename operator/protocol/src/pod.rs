@@ -39,6 +39,10 @@ pub const STORAGE_CREDENTIALS_DIR: &str = "/credentials";
 pub const STORAGE_CA_DIR: &str = "/run/db-backup/storage-ca";
 /// Authorities for the storage endpoint's certificate.
 pub const STORAGE_CA: &str = "/run/db-backup/storage-ca/ca.crt";
+/// Folder of the mover of a restore with [`PRIVATE_KEY`].
+pub const PRIVATE_KEY_DIR: &str = "/run/db-backup/private-key";
+/// The private key that opens the backup.
+pub const PRIVATE_KEY: &str = "/run/db-backup/private-key/identity";
 /// Where the claim of a `pvc` destination is mounted in the mover.
 pub const BACKUPS_DIR: &str = "/backups";
 

@@ -86,6 +86,8 @@ pub enum Reason {
     LoadKilled,
     /// The process that loads ended well without having read everything.
     LoadIncomplete,
+    /// The backup is encrypted, and there is no private key that opens it.
+    PrivateKeyWrong,
     /// No byte moved for an hour, neither from the dump nor into storage.
     Stalled,
 }
@@ -112,7 +114,8 @@ impl Reason {
             | Self::StepFailed
             | Self::LoadFailed
             | Self::LoadKilled
-            | Self::LoadIncomplete => false,
+            | Self::LoadIncomplete
+            | Self::PrivateKeyWrong => false,
             Self::SecretMissing
             | Self::ClientNotStarted
             | Self::ClientLost

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     contract::{Fact, Request},
     plan::{Process, Separator},
-    work_order::{self, BoundSecret, Limits, PluginRef, Storage, WorkOrderError},
+    work_order::{self, BoundSecret, Limits, PluginRef, SecretKey, Storage, WorkOrderError},
 };
 
 /// Version of the order.
@@ -191,6 +191,8 @@ pub struct RestoreOrder {
     pub dry_run: bool,
     /// How long.
     pub limits: Limits,
+    /// Secret and key of [`crate::pod::PRIVATE_KEY`], for backups that are encrypted.
+    pub private_key: Option<SecretKey>,
 }
 
 impl RestoreOrder {

@@ -15,7 +15,7 @@ use dbbackup_protocol::{
         Effect, Input, Listing, Load, Mode, PartRestore, Rename, RestoreOrder, RestorePlan, Step, Target,
         VERSION,
     },
-    work_order::{Limits, PluginRef},
+    work_order::{Encryption, Limits, PluginRef, SecretKey},
 };
 
 use crate::fixture::{Pod, files, part, per_item, sh, with_item, with_password};
@@ -55,7 +55,10 @@ fn loading(script: &str, effect: Effect) -> PartRestore {
 impl Restore {
     /// Of a backup with these parts.
     fn of(parts: Vec<PartSource>, plan: PartRestore) -> Self {
-        let pod = Pod::new(parts);
+        Self::of_pod(Pod::new(parts), plan)
+    }
+
+    fn of_pod(pod: Pod, plan: PartRestore) -> Self {
         let (_, manifest) = pod.succeeds();
         assert!(!manifest.parts.is_empty());
         let pod = pod.again("87654321-aaaa-bbbb");
@@ -83,6 +86,7 @@ impl Restore {
             mode: Mode::Refuse,
             dry_run: false,
             limits: Limits { deadline_seconds: 60, connect_seconds: 20, grace_seconds: 1 },
+            private_key: None,
         };
         Self { pod, order }
     }
@@ -340,6 +344,33 @@ fn whoever_gives_up_kills_the_tool_before_its_input_ends() {
             assert_eq!(RunReport::parse(&message).unwrap().reason, Some(Reason::Terminated));
         }
     }
+}
+
+#[test]
+fn what_is_encrypted_comes_back_with_its_private_key_only() {
+    use age::secrecy::ExposeSecret as _;
+    let (key, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
+    let each = dbbackup_protocol::plan::Part { process: with_item(sh(DUMP)), ..part("") };
+    let mut pod = Pod::new(vec![per_item("echo shop", Separator::Newline, each)]);
+    pod.order.encryption = Some(Encryption { recipients: vec![key.to_public().to_string()] });
+    let mut restore = Restore::of_pod(pod, loading(TRANSACTION, Effect::AtEnd));
+    let public = key.to_public().to_string();
+    restore.fails(Reason::PrivateKeyWrong, Target::Unchanged, &[&public, "spec.decryption"]);
+    restore.order.private_key = Some(SecretKey { secret: "key".into(), key: "identity".into() });
+    restore.fails(Reason::SecretMissing, Target::Unchanged, &["\"identity\" of Secret \"key\""]);
+    let file = restore.pod.path(pod::PRIVATE_KEY);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "no key").unwrap();
+    restore.fails(Reason::PrivateKeyWrong, Target::Unchanged, &["Secret \"key\""]);
+    fs::write(&file, other.to_string().expose_secret()).unwrap();
+    restore.fails(Reason::PrivateKeyWrong, Target::Unchanged, &["none of the private keys opens it"]);
+    fs::write(&file, key.to_string().expose_secret()).unwrap();
+    restore.succeeds();
+    restore.holds("shop", "shop");
+    fs::remove_dir_all(restore.databases().join("shop")).unwrap();
+    restore.damage();
+    restore.fails(Reason::BackupDamaged, Target::Unchanged, &["damaged"]);
+    assert!(is_empty(&restore.databases().join("shop")));
 }
 
 #[test]

@@ -122,7 +122,8 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::StepFailed
         | Reason::LoadFailed
         | Reason::LoadKilled
-        | Reason::LoadIncomplete => false,
+        | Reason::LoadIncomplete
+        | Reason::PrivateKeyWrong => false,
     };
     match trouble {
         Some(Trouble { reason, message }) => ProbeState::Failed { reason: reason.into(), message, blocking },

@@ -155,6 +155,7 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
         purpose: pod::Purpose::Backup,
         order: &order,
         tls,
+        private_key: vec![],
         mover_mebibytes: effort(&object.spec).extra_mebibytes(object.spec.compression.level),
     };
     Ok(Job {

@@ -42,6 +42,8 @@ pub(super) struct Parts<'a> {
     /// The order, already escaped for an environment value.
     pub(super) order: &'a str,
     pub(super) tls: Vec<SecretFiles>,
+    /// Opens the backup of a restore.
+    pub(super) private_key: Vec<SecretFiles>,
     /// Memory that the mover needs beyond the administrator's figure.
     pub(super) mover_mebibytes: u32,
 }

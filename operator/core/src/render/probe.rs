@@ -62,6 +62,7 @@ pub fn render_probe(input: &ProbeInput<'_>) -> Result<Job, RenderError> {
         purpose: pod::Purpose::Probe,
         order: &order,
         tls,
+        private_key: vec![],
         mover_mebibytes: 0,
     };
     let mut labels = owner.labels();

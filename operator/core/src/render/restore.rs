@@ -1,14 +1,22 @@
 //! The Job of a restore: the pod of a run, which reads the storage and writes the database.
 
-use dbbackup_api::{DatabaseRestore, RESTORE_LABEL, restore::RestoreMode};
-use dbbackup_protocol::restore::{self, Mode, Rename, RestoreOrder};
+use dbbackup_api::{
+    DatabaseRestore, RESTORE_LABEL,
+    restore::{PrivateKey, RestoreMode},
+    storage::SecretKeyRef,
+};
+use dbbackup_protocol::{
+    contract::Issue,
+    restore::{self, Mode, Rename, RestoreOrder},
+    work_order::SecretKey,
+};
 use k8s_openapi::{
     api::batch::v1::{Job, JobSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
 use super::{Owner, RenderConfig, RenderError, by_plugin, deadline, destination, limits, pod, volumes};
-use crate::{planning::PlannedRestore, restoring::Source};
+use crate::{planning::PlannedRestore, restoring::Source, secrets};
 
 /// Everything that the Job of a restore is made of.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +43,8 @@ pub fn render_restore(input: &RestoreInput<'_>) -> Result<Job, RenderError> {
     let owner = Owner::by("DatabaseRestore", RESTORE_LABEL, &restore.metadata)?;
     let spec = &source.object.spec;
     let tls = volumes::database_tls(spec).map_err(RenderError::Refused)?;
-    let order = order(&owner, input)?.to_env_value()?;
+    let private_key = private_key(restore).map_err(RenderError::Refused)?;
+    let order = RestoreOrder { private_key: private_key.clone(), ..order(&owner, input)? }.to_env_value()?;
     let parts = pod::Parts {
         spec,
         config,
@@ -46,6 +55,7 @@ pub fn render_restore(input: &RestoreInput<'_>) -> Result<Job, RenderError> {
         purpose: pod::Purpose::Restore,
         order: &order,
         tls,
+        private_key: private_key.iter().map(volumes::private_key).collect(),
         mover_mebibytes: 0,
     };
     Ok(Job {
@@ -87,7 +97,19 @@ fn order(owner: &Owner<'_>, input: &RestoreInput<'_>) -> Result<RestoreOrder, Re
         mode: mode(restore.spec.mode),
         dry_run: restore.spec.dry_run,
         limits: limits(&source.object.spec),
+        private_key: None,
     })
+}
+
+fn private_key(restore: &DatabaseRestore) -> Result<Option<SecretKey>, Vec<Issue>> {
+    let Some(PrivateKey { secret_name, key }) = &restore.spec.decryption else { return Ok(None) };
+    let reference = SecretKeyRef { name: secret_name.clone(), key: key.clone() };
+    let issues = secrets::reference_issues("/decryption", &reference);
+    if issues.is_empty() {
+        Ok(Some(SecretKey { secret: secret_name.clone(), key: key.clone() }))
+    } else {
+        Err(issues)
+    }
 }
 
 /// In the contract's words.

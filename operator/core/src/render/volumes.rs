@@ -6,10 +6,11 @@ use dbbackup_api::{DatabaseBackupSpec, backup::DatabaseTls, storage::StorageType
 use dbbackup_protocol::{
     contract::Issue,
     pod::{
-        AGENT_DIR, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR, DATABASE_TLS_DIR, S3_ACCESS_KEY_ID,
-        S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR,
+        AGENT_DIR, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR, DATABASE_TLS_DIR, PRIVATE_KEY_DIR,
+        S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR,
         STORAGE_CREDENTIALS_DIR,
     },
+    work_order::SecretKey,
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -35,6 +36,8 @@ const SCRATCH_MEBIBYTES: u32 = 64;
 const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
+/// Below [`PRIVATE_KEY_DIR`].
+const IDENTITY: &str = "identity";
 
 /// Who mounts a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +98,7 @@ pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     all.extend(projected("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
     all.extend(projected("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
     all.extend(claim(parts.spec, parts.purpose));
+    all.extend(projected("private-key", PRIVATE_KEY_DIR, parts.private_key.clone(), &[Mover]));
     all
 }
 
@@ -120,6 +124,11 @@ pub(super) fn database_tls(spec: &DatabaseBackupSpec) -> Result<Vec<SecretFiles>
         files.push(SecretFiles { secret: secret.clone(), files: same.into() });
     }
     if issues.is_empty() { Ok(files) } else { Err(issues) }
+}
+
+/// The file of a private key.
+pub(super) fn private_key(key: &SecretKey) -> SecretFiles {
+    SecretFiles { secret: key.secret.clone(), files: vec![(key.key.clone(), IDENTITY.into())] }
 }
 
 /// One file for each binding, named like it, whatever the key is called.

@@ -36,7 +36,11 @@ fn a_whole_postgres_server_comes_back_into_another_one() -> Result<()> {
 
         // Now it is not empty any more.
         let again = world.restore("again", &restore_of("server", &target))?;
-        again.failed("TargetNotEmpty", &["shop", "spec.mode", "nothing was changed"], "Unchanged")?;
+        again.failed(
+            "TargetNotEmpty",
+            &["--help", "more", "spec.mode", "nothing was changed"],
+            "Unchanged",
+        )?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)
     })
 }
@@ -70,11 +74,11 @@ fn some_databases_come_back_under_other_names_and_replace_what_was_there() -> Re
         );
         source.fingerprint(false)?.only(&[hostile])?.came_back(&fingerprint()?.only(&[hostile])?)?;
         // What was changed since is gone after a restore that may replace it.
-        target.sql(other, "drop table orders cascade; create table mine (i int)")?;
+        target.sql(other, "drop table customers cascade; create table mine (i int)")?;
         spec["mode"] = json!("Replace");
         world.restore("replace", &spec)?.succeeded(2)?;
         let tables =
-            target.sql(other, "select count(*) from pg_class where relname in ('mine', 'orders')")?;
+            target.sql(other, "select count(*) from pg_class where relname in ('mine', 'customers')")?;
         ensure!(tables == "1\n", "{tables}");
 
         spec["databases"] = json!(["shpo"]);
@@ -127,14 +131,17 @@ fn a_whole_server_of(engine: Engine) -> Result<()> {
         let target = target(world, engine)?;
         world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
-        let again = world.restore("again", &restore_of("server", &target))?;
+        // Looking into one whose name begins with a dash is beyond MySQL's client.
+        let mut shop = restore_of("server", &target);
+        shop["databases"] = json!(["shop"]);
+        let again = world.restore("again", &shop)?;
         again.failed("TargetNotEmpty", &["shop", "nothing was changed"], "Unchanged")?;
         // What was changed since is replaced, unless the backup is damaged: then it stays.
         target.sql("", "drop table shop.parts; create table shop.mine (i int)")?;
         let tables = "select count(*) from information_schema.tables where table_schema = 'shop' and table_name in ('mine', 'parts')";
-        let mut replace = restore_of("server", &target);
+        let mut replace = shop.clone();
         replace["mode"] = json!("Replace");
-        world.restore("replace", &replace)?.succeeded(parts)?;
+        world.restore("replace", &replace)?.succeeded(1)?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
         let object =
             store.keys()?.into_iter().find(|key| !key.ends_with("manifest.json")).unwrap_or_default();
@@ -232,13 +239,6 @@ fn a_restore_that_is_killed_leaves_a_mark() -> Result<()> {
                 "select count(*) from pg_stat_activity where datname = 'again' and query like 'COPY%'";
             until("a load that has begun", || Ok((source.sql("postgres", sleeping)? != "0\n").then_some(())))
         };
-        // By the kernel or with its node: there is no report.
-        let killed = world.restore("killed", &spec)?;
-        let pod = killed.pod_with_running("mover")?;
-        busy()?;
-        world.kubectl(["delete", "pod", &pod, "--grace-period=0", "--force"]).text()?;
-        killed.failed("ReportLost", &["look at the target"], "Incomplete")?;
-        source.sql("postgres", "drop database again with (force)")?;
         // In good order: what works in one transaction has changed nothing.
         let ended = world.restore("ended", &spec)?;
         let pod = ended.pod_with_running("mover")?;
@@ -247,6 +247,22 @@ fn a_restore_that_is_killed_leaves_a_mark() -> Result<()> {
         ended.failed("Terminated", &["terminated"], "Unchanged")?;
         let tables = source.sql("again", "select count(*) from pg_class where oid >= 16384")?;
         ensure!(tables == "0\n", "{tables}");
+        // What works bit by bit is marked.
+        let settings = json!({"argv": ["echo", "x"], "restoreArgv": ["sleep", "3600"]});
+        world
+            .backup("gradual", Spec::generic(&store, &[]).settings(settings))?
+            .run_now()?
+            .ended()?
+            .succeeded()?;
+        let gradual = json!({"source": {"backupName": "gradual"}, "target": {"host": "nowhere"}});
+        let gradual = world.restore("gradual", &gradual)?;
+        let pod = gradual.pod_with_running("client")?;
+        until("a process that loads", || {
+            let log = world.kubectl(["logs", &pod, "--container=client"]).text()?;
+            Ok(log.contains("Load {").then_some(()))
+        })?;
+        world.kubectl(["delete", "pod", &pod, "--wait=false"]).text()?;
+        gradual.failed("Terminated", &["terminated"], "Incomplete")?;
         Ok(())
     })
 }

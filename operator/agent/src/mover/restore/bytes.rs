@@ -11,13 +11,18 @@ use std::{
     },
 };
 
-use dbbackup_protocol::{manifest::StoredPart, report::Reason, work_order::Compression};
+use dbbackup_protocol::{manifest::StoredPart, report::Reason};
 use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::super::{progress::Progress, store::Store};
-use crate::{failure::Failure, text::hex, wire::DATA_BYTES};
+use crate::{
+    encryption::{self, Identities, UnpackError},
+    failure::Failure,
+    text::hex,
+    wire::DATA_BYTES,
+};
 
 /// What is fetched at a time: a request has two minutes.
 const FETCH: u64 = 16 * 1024 * 1024;
@@ -67,27 +72,22 @@ impl Proof {
 /// Decodes on a thread of its own. `plain` gets the plain bytes; none: they are only looked at.
 ///
 /// # Errors
-/// [`Reason::BackupDamaged`]. That the receiver has gone is none.
+/// [`Reason::BackupDamaged`], [`Reason::PrivateKeyWrong`]. That the receiver has gone is none.
 pub(super) fn decode(
     stored: mpsc::Receiver<Vec<u8>>,
     path: &Path,
     part: &StoredPart,
+    identities: &Identities,
     plain: Option<mpsc::Sender<Vec<u8>>>,
     proof: &Proof,
 ) -> Result<(), Failure> {
     let mut out = Out { plain, held: VecDeque::new(), held_bytes: 0 };
-    let stored = Stored { pieces: stored, piece: io::Cursor::default(), hash: Sha256::new(), bytes: 0 };
-    let decoded = match part.compression {
-        Compression::None => copy(stored, part.bytes, &mut out),
-        Compression::Zstd { .. } => zstd::stream::read::Decoder::new(stored).and_then(|decoder| {
-            let (stored, plain) = through(decoder, part.bytes, &mut out)?;
-            Ok((stored.finish().into_inner(), plain))
-        }),
-    };
-    let (mut stored, plain) = match decoded {
-        Ok(decoded) => decoded,
+    let mut stored = Stored { pieces: stored, piece: io::Cursor::default(), hash: Sha256::new(), bytes: 0 };
+    let opened = encryption::plain(&mut stored, part.compression, part.encryption, identities);
+    let plain = match through(opened.map_err(|error| not_opened(path, &error))?, part.bytes, &mut out) {
+        Ok(plain) => plain,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        Err(error) => return Err(damaged(path, &format!("it cannot be decompressed: {error}"))),
+        Err(error) => return Err(damaged(path, &format!("it cannot be unpacked: {error}"))),
     };
     // What stands behind the end of the compressed bytes is damage, too.
     io::copy(&mut stored, &mut io::sink()).map_err(|error| damaged(path, &error.to_string()))?;
@@ -124,18 +124,24 @@ fn damaged(path: &Path, why: &str) -> Failure {
     )
 }
 
-fn copy(stored: Stored, limit: u64, out: &mut Out) -> io::Result<(Stored, Hashed)> {
-    through(stored, limit, out)
+fn not_opened(path: &Path, error: &UnpackError) -> Failure {
+    match error {
+        UnpackError::KeyMissing | UnpackError::KeyInvalid(_) | UnpackError::KeyWrong => Failure::new(
+            Reason::PrivateKeyWrong,
+            format!("the object {path} of the backup cannot be opened: {error}"),
+        ),
+        UnpackError::Damaged(_) | UnpackError::Io(_) => damaged(path, &error.to_string()),
+    }
 }
 
 /// Reads `from` to its end, but not far beyond what the manifest promises: a few bytes can decompress to terabytes.
-fn through<R: Read>(mut from: R, limit: u64, out: &mut Out) -> io::Result<(R, Hashed)> {
+fn through(mut from: impl Read, limit: u64, out: &mut Out) -> io::Result<Hashed> {
     let mut plain = Hashed { hash: Sha256::new(), bytes: 0 };
     let mut buffer = vec![0; DATA_BYTES];
     loop {
         let count = from.read(&mut buffer)?;
         let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else {
-            return Ok((from, plain));
+            return Ok(plain);
         };
         plain.hash.update(piece);
         plain.bytes += count as u64;
@@ -242,7 +248,7 @@ mod tests {
         drop(to);
         let (plain, mut out) = mpsc::channel(10_000);
         let proof = Proof::default();
-        let end = decode(from, &Path::from("run/a/p"), part, Some(plain), &proof);
+        let end = decode(from, &Path::from("run/a/p"), part, &Identities::none(), Some(plain), &proof);
         let mut bytes = Vec::new();
         while let Some(piece) = out.blocking_recv() {
             bytes.extend(piece);

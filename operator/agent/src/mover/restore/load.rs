@@ -4,17 +4,13 @@ use dbbackup_protocol::{
     report::{Phase, Reason},
     restore::Effect,
 };
-use object_store::path::Path;
-use tokio::{
-    sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
-    PIECES,
-    bytes::{Proof, decode, fetch},
+    Backup, PIECES,
+    bytes::{Proof, fetch},
+    decoded,
     ledger::Ledger,
-    object,
     select::Chosen,
 };
 use crate::{
@@ -23,7 +19,6 @@ use crate::{
         client::{Client, Listener, Speaker},
         judge::{exit, program_of},
         progress::Progress,
-        store::Store,
     },
     text::TextTail,
     wire::{End, Ended, Reply, Request},
@@ -36,13 +31,12 @@ use crate::{
 /// come there, the ledger says that nothing has changed.
 pub(super) async fn load(
     client: &mut Client,
-    store: &Store,
-    run: &Path,
+    backup: &Backup,
     part: &Chosen<'_>,
     progress: &Progress,
     ledger: &Ledger,
 ) -> Result<(), Failure> {
-    let path = object(run, part)?;
+    let path = backup.object(part)?;
     let before = ledger.begin();
     if part.proves_itself() {
         // Until the last bytes go out.
@@ -53,14 +47,11 @@ pub(super) async fn load(
     let (to, from) = mpsc::channel(PIECES);
     let (plain, pieces) = mpsc::channel(PIECES);
     let proof = Proof::default();
-    let decoding = {
-        let (path, stored, proof) = (path.clone(), part.stored.clone(), proof.clone());
-        spawn_blocking(move || decode(from, &path, &stored, Some(plain), &proof))
-    };
+    let decoding = backup.decode((part, &path), from, Some(plain), &proof);
     let (listener, speaker) = client.halves();
     let feeding = async {
         let sending = send(speaker, pieces, decoding, &proof, ledger, progress);
-        tokio::try_join!(sending, fetch(store, &path, part.stored, to, progress)).map(drop)
+        tokio::try_join!(sending, fetch(&backup.store, &path, part.stored, to, progress)).map(drop)
     };
     let mut listening = std::pin::pin!(listen(listener));
     let (ended, whole) = tokio::select! {
@@ -126,7 +117,7 @@ async fn send(
         speaker.input(&piece).await?;
         progress.read(piece.len());
     }
-    decoding.await.map_err(|error| Failure::new(Reason::Internal, format!("decoding broke: {error}")))??;
+    decoded(decoding).await?;
     ledger.begin();
     speaker.input_end().await
 }

@@ -10,18 +10,23 @@ mod load;
 mod select;
 mod target;
 
-use std::time::Duration;
+use std::{fs, sync::Arc, time::Duration};
 
 use dbbackup_protocol::{
     layout,
-    manifest::{self, Manifest},
+    manifest::{self, Cipher, Manifest},
     report::{ManifestRef, Outcome, Reason, RunReport},
     restore::RestoreOrder,
+    work_order::SecretKey,
 };
 use jiff::Timestamp;
 use object_store::path::Path;
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+    time::sleep,
+};
 
 use self::{
     bytes::{Proof, decode, fetch},
@@ -35,7 +40,7 @@ use super::{
     progress::Progress,
     store::{Patience, Store},
 };
-use crate::{failure::Failure, paths::PodPaths, text::hex};
+use crate::{encryption::Identities, failure::Failure, paths::PodPaths, text::hex};
 
 /// Pieces on their way to the decoding thread.
 const PIECES: usize = 2;
@@ -85,11 +90,13 @@ impl Restorer<'_> {
         let look_store = Store::open(&self.order.storage, self.paths, Patience::Look)?;
         let (manifest, reference) = self.manifest(&look_store, &run).await?;
         let chosen = choose(&manifest, self.order)?;
+        let identities = self.identities(&manifest, &chosen)?;
         let store = Store::open(&self.order.storage, self.paths, Patience::Dump)?;
+        let backup = Backup { store, run, identities: Arc::new(identities) };
 
         let within = Duration::from_secs(self.order.limits.connect_seconds);
         let mut client = door.admit(within, &self.order.client_image).await?;
-        let done = self.into_target(&mut client, &store, &run, &chosen, progress, ledger).await;
+        let done = self.into_target(&mut client, &backup, &chosen, progress, ledger).await;
         client.dismiss().await;
         done.map(|()| reference)
     }
@@ -97,8 +104,7 @@ impl Restorer<'_> {
     async fn into_target(
         &self,
         client: &mut Client,
-        store: &Store,
-        run: &Path,
+        backup: &Backup,
         chosen: &[Chosen<'_>],
         progress: &Progress,
         ledger: &Ledger,
@@ -108,9 +114,8 @@ impl Restorer<'_> {
         let proves_itself = matches!(chosen, [one] if one.proves_itself()) && !clears;
         if self.order.dry_run || !proves_itself {
             for part in chosen {
-                progress
-                    .follow(&format!("proving {}", part.what()), prove(store, run, part, progress))
-                    .await?;
+                let proving = backup.prove(part, progress);
+                progress.follow(&format!("proving {}", part.what()), proving).await?;
             }
         }
         if self.order.dry_run {
@@ -121,7 +126,7 @@ impl Restorer<'_> {
         }
         for (part, found) in chosen.iter().zip(&found) {
             target::prepare(client, part, found, ledger).await?;
-            let loading = load::load(client, store, run, part, progress, ledger);
+            let loading = load::load(client, backup, part, progress, ledger);
             progress.follow(&format!("loading {}", part.what()), loading).await?;
             target::finish(client, part).await?;
             ledger.part_done();
@@ -129,6 +134,28 @@ impl Restorer<'_> {
         }
         ledger.complete();
         Ok(())
+    }
+
+    /// What opens the parts, if they are encrypted.
+    fn identities(&self, manifest: &Manifest, chosen: &[Chosen<'_>]) -> Result<Identities, Failure> {
+        let wrong = |message: String| Failure::new(Reason::PrivateKeyWrong, message);
+        let Some(SecretKey { secret, key }) = &self.order.private_key else {
+            if chosen.iter().all(|part| part.stored.encryption == Cipher::None) {
+                return Ok(Identities::none());
+            }
+            let recipients =
+                manifest.encryption.as_ref().map(|it| it.recipients.join(", ")).unwrap_or_default();
+            return Err(wrong(format!(
+                "the backup is encrypted to {recipients}: name a Secret with a private key of these in spec.decryption"
+            )));
+        };
+        let file = fs::read(&self.paths.private_key).map_err(|error| {
+            let message = format!(
+                "key {key:?} of Secret {secret:?} cannot be read ({error}); it holds the private key"
+            );
+            Failure::new(Reason::SecretMissing, message)
+        })?;
+        Identities::parse(&file).map_err(|error| wrong(format!("key {key:?} of Secret {secret:?}: {error}")))
     }
 
     /// The manifest in the folder: hostile input.
@@ -155,23 +182,48 @@ impl Restorer<'_> {
     }
 }
 
-/// Path of a part's object. It cannot leave the folder of the run: a path has no `..`.
-fn object(run: &Path, part: &Chosen<'_>) -> Result<Path, Failure> {
-    let object = &part.stored.object;
-    Path::parse(format!("{run}/{object}")).map_err(|error| {
-        Failure::new(Reason::BackupDamaged, format!("the manifest names an object {object:?}: {error}"))
-    })
+/// Where the bytes come from, and what opens them.
+struct Backup {
+    store: Store,
+    /// Folder of the run.
+    run: Path,
+    identities: Arc<Identities>,
 }
 
-/// Reads a part and does nothing with it but look.
-async fn prove(store: &Store, run: &Path, part: &Chosen<'_>, progress: &Progress) -> Result<(), Failure> {
-    let path = object(run, part)?;
-    let (to, from) = mpsc::channel(PIECES);
-    let decoding = {
-        let (path, stored) = (path.clone(), part.stored.clone());
-        spawn_blocking(move || decode(from, &path, &stored, None, &Proof::default()))
-    };
-    fetch(store, &path, part.stored, to, progress).await?;
+impl Backup {
+    /// Path of a part's object. It cannot leave the folder of the run: a path has no `..`.
+    fn object(&self, part: &Chosen<'_>) -> Result<Path, Failure> {
+        let object = &part.stored.object;
+        Path::parse(format!("{}/{object}", self.run)).map_err(|error| {
+            Failure::new(Reason::BackupDamaged, format!("the manifest names an object {object:?}: {error}"))
+        })
+    }
+
+    /// Decodes what comes out of `stored`, on a thread of its own.
+    fn decode(
+        &self,
+        (part, path): (&Chosen<'_>, &Path),
+        stored: mpsc::Receiver<Vec<u8>>,
+        plain: Option<mpsc::Sender<Vec<u8>>>,
+        proof: &Proof,
+    ) -> JoinHandle<Result<(), Failure>> {
+        let (path, part, proof) = (path.clone(), part.stored.clone(), proof.clone());
+        let identities = Arc::clone(&self.identities);
+        spawn_blocking(move || decode(stored, &path, &part, &identities, plain, &proof))
+    }
+
+    /// Reads a part and does nothing with it but look.
+    async fn prove(&self, part: &Chosen<'_>, progress: &Progress) -> Result<(), Failure> {
+        let path = self.object(part)?;
+        let (to, from) = mpsc::channel(PIECES);
+        let decoding = self.decode((part, &path), from, None, &Proof::default());
+        fetch(&self.store, &path, part.stored, to, progress).await?;
+        decoded(decoding).await
+    }
+}
+
+/// How decoding ended.
+async fn decoded(decoding: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
     decoding.await.map_err(|error| Failure::new(Reason::Internal, format!("decoding broke: {error}")))?
 }
 

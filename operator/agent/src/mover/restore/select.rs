@@ -144,7 +144,7 @@ mod tests {
                 "parts": [part("database", true), part("extra", false)],
             },
             "storage": {"type": "pvc", "claim": "c", "path": ""}, "databases": [], "renames": [], "mode": "refuse",
-            "dry_run": false, "limits": {"deadline_seconds": 1, "connect_seconds": 1, "grace_seconds": 1},
+            "dry_run": false, "limits": {"deadline_seconds": 1, "connect_seconds": 1, "grace_seconds": 1}, "private_key": null,
         });
         change(&mut order);
         serde_json::from_value(order).unwrap()

@@ -22,8 +22,11 @@ use crate::{
 
 /// What prints a target's contents prints a few lines.
 const MAX_CONTENTS: usize = 64 * 1024;
-/// So many of them are told.
+/// So many of them are told, in so many characters.
 const TOLD: usize = 5;
+const TOLD_CHARACTERS: usize = 150;
+/// So many targets that are not empty are named: a report has room for little more.
+const NAMED: usize = 3;
 
 /// What was found of one part's target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +64,15 @@ pub(super) async fn look(
         all.push(found);
     }
     if order.mode == Mode::Refuse && !in_the_way.is_empty() {
+        let more = match in_the_way.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        in_the_way.truncate(NAMED);
         return Err(Failure::new(
             Reason::TargetNotEmpty,
             format!(
-                "the target is not empty: {}; nothing was changed. Restore under another name (spec.renames), or let it \
+                "the target is not empty: {}{more}; nothing was changed. Restore under another name (spec.renames), or let it \
                  be replaced (spec.mode: Replace)",
                 in_the_way.join("; ")
             ),
@@ -91,7 +99,11 @@ async fn contents(client: &mut Client, part: &Chosen<'_>) -> Result<Found, Failu
     let text = String::from_utf8_lossy(&output);
     let things: Vec<_> =
         text.split(['\n', '\0']).map(str::trim).filter(|thing| !thing.is_empty()).take(TOLD).collect();
-    Ok(if things.is_empty() { Found::Empty } else { Found::Full(things.join(", ")) })
+    Ok(if things.is_empty() {
+        Found::Empty
+    } else {
+        Found::Full(things.join(", ").chars().take(TOLD_CHARACTERS).collect())
+    })
 }
 
 /// What a process prints that has to exit with 0.

@@ -128,7 +128,7 @@ pub(super) fn assert_safe_pod(job: &Job, spec: &DatabaseBackupSpec) {
         container(job, name).volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect()
     };
     let client = ["agent", "socket", "config", "scratch", "bindings", "database-tls"];
-    let mover = ["socket", "storage-credentials", "storage-ca", "backups"];
+    let mover = ["socket", "storage-credentials", "storage-ca", "backups", "private-key"];
     assert!(mounts("client").iter().all(|name| client.contains(&name.as_str())), "{:?}", mounts("client"));
     assert!(mounts("mover").iter().all(|name| mover.contains(&name.as_str())), "{:?}", mounts("mover"));
     for mount in pod.containers.iter().chain([install]).flat_map(|it| it.volume_mounts.iter().flatten()) {

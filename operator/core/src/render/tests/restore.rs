@@ -14,6 +14,7 @@ fn restore(storage: serde_json::Value) -> DatabaseRestore {
         "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseRestore",
         "metadata": {"namespace": "shop", "name": "back", "uid": "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77"},
         "spec": {
+            "decryption": {"secretName": "private"},
             "source": {"storage": storage}, "databaseType": "postgres", "mode": "Replace", "dryRun": true,
             "target": {"host": "other", "credentials": {"secretName": "orders-db-backup"}},
             "databases": ["$(POD_UID)", "a"], "renames": {"a": "$$b"}, "activeDeadlineSeconds": 600
@@ -69,7 +70,9 @@ fn a_restore_is_tried_once_and_only_reads_the_storage() {
         let job = render_restore(&input).unwrap();
         assert_safe_pod(&job, &source.object.spec);
         assert_eq!(secrets_of(&job, "client"), ["orders-db-backup"]);
-        assert!(secrets_of(&job, "mover").iter().all(|name| ["store", "ca"].contains(&name.as_str())));
+        assert!(
+            secrets_of(&job, "mover").iter().all(|name| ["store", "ca", "private"].contains(&name.as_str()))
+        );
         let spec = job.spec.as_ref().unwrap();
         assert_eq!((spec.backoff_limit, &spec.pod_failure_policy), (Some(0), &None));
         let owner = &job.metadata.owner_references.as_ref().unwrap()[0];
@@ -85,6 +88,7 @@ fn a_restore_is_tried_once_and_only_reads_the_storage() {
         assert!(claims.iter().all(|mount| mount.read_only == Some(true)), "{claims:?}");
         for container in ["client", "mover"] {
             let order = RestoreOrder::parse(&environment(&job, container)["RESTORE_ORDER"]).unwrap();
+            assert_eq!(order.private_key.unwrap().key, "identity");
             assert_eq!((order.folder.as_str(), order.mode, order.dry_run), ("a/b", Mode::Replace, true));
             assert_eq!(order.databases, ["$(POD_UID)", "a"]);
             assert_eq!((order.renames[0].source.as_str(), order.renames[0].target.as_str()), ("a", "$$b"));
