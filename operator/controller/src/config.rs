@@ -108,7 +108,7 @@ pub(crate) struct Config {
     #[arg(long, env = "MAX_RUNS_PER_NAMESPACE")]
     pub max_runs_per_namespace: Option<NonZeroUsize>,
 
-    /// How many runs may write at a time to one bucket or claim; unset: any number. A claim that is not ReadWriteMany takes one.
+    /// How many runs may write at a time to one bucket or claim; unset: any number. A claim that is not `ReadWriteMany` takes one.
     #[arg(long, env = "MAX_RUNS_PER_DESTINATION")]
     pub max_runs_per_destination: Option<NonZeroUsize>,
 

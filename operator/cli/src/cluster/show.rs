@@ -14,7 +14,7 @@ use crate::{
 /// Which backup is shown.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Name of the DatabaseSnapshot
+    /// Name of the `DatabaseSnapshot`
     name: String,
     #[command(flatten)]
     common: Common,

@@ -198,29 +198,36 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
             );
         }
     }
-    match (&draft.uncatalogued, draft.snapshots.is_empty()) {
-        (Some((reason, message)), _) => set(condition::CATALOGUED, Truth::False, reason, message),
-        (None, true) if status.recent_runs.iter().any(|run| run.snapshot.is_some()) => {
-            set(
-                condition::CATALOGUED,
-                Truth::True,
-                "Catalogued",
-                "each finished backup has its DatabaseSnapshot",
-            );
-        }
-        // One is about to be made: what was said holds until then.
-        (None, _) => {}
+    let recorded = status.recent_runs.iter().any(|run| run.snapshot.is_some());
+    set_catalogued(draft.uncatalogued.as_ref(), recorded && draft.snapshots.is_empty(), &mut set);
+    set_plausible(&draft.known, &mut set);
+    status.conditions = conditions;
+}
+
+/// `all`: each finished backup has its snapshot. Where one is about to be made, what was said holds until then.
+fn set_catalogued(
+    uncatalogued: Option<&(String, String)>,
+    all: bool,
+    set: &mut impl FnMut(&str, Truth, &str, &str),
+) {
+    if let Some((reason, message)) = uncatalogued {
+        set(condition::CATALOGUED, Truth::False, reason, message);
+    } else if all {
+        let message = "each finished backup has its DatabaseSnapshot";
+        set(condition::CATALOGUED, Truth::True, "Catalogued", message);
     }
-    match (retention::doubtful(&draft.known), draft.known.is_empty()) {
+}
+
+fn set_plausible(known: &[Known], set: &mut impl FnMut(&str, Truth, &str, &str)) {
+    match (retention::doubtful(known), known.is_empty()) {
         (Some(Known { name, doubt: Some((reason, message)), .. }), _) => {
             set(condition::PLAUSIBLE, Truth::False, reason, &format!("snapshot {name}: {message}"));
         }
         (_, false) => {
-            set(condition::PLAUSIBLE, Truth::True, "Plausible", "nothing speaks against the newest backup")
+            set(condition::PLAUSIBLE, Truth::True, "Plausible", "nothing speaks against the newest backup");
         }
         (_, true) => {}
     }
-    status.conditions = conditions;
 }
 
 /// What a probe found, in one condition.
