@@ -50,11 +50,11 @@ impl Restore for MySql {
                 "the databases that a backup names are in one part and come back together; leave it empty";
             return Err(Issue::new("/databases", "SelectionNotSupported", message).into());
         }
-        let names: Vec<_> = named.iter().map(|name| literal(name)).collect();
+        let literals: Vec<_> = named.iter().map(|name| literal(name)).collect();
         let databases = PartRestore::new("databases", client.load())
             .required()
-            .contents(client.query(&contents(&format!("in ({})", names.join(", ")))));
-        let databases = names
+            .contents(client.query(&contents(&format!("in ({})", literals.join(", ")))));
+        let databases = literals
             .iter()
             .fold(databases, |part, name| part.clear("drop a database", client.query(&drop(name))));
         Ok(plan.part(databases))
@@ -162,8 +162,8 @@ mod tests {
             (issues[0].path.clone(), issues[0].reason.clone())
         };
         let renames = vec![Rename { source: "a".into(), target: "b".into() }];
-        let renamed = RestoreRequest { renames, ..request("mysql", &json!({})) };
-        assert_eq!(refused(renamed), ("/renames".into(), "RenameNotSupported".into()));
+        let other = RestoreRequest { renames, ..request("mysql", &json!({})) };
+        assert_eq!(refused(other), ("/renames".into(), "RenameNotSupported".into()));
         let databases = vec!["a".into()];
         let some = RestoreRequest { databases, ..request("mysql", &json!({"databases": ["a", "b"]})) };
         assert_eq!(refused(some), ("/databases".into(), "SelectionNotSupported".into()));

@@ -48,7 +48,8 @@ impl<'w> Restore<'w> {
     pub fn ended(&self) -> Result<Value> {
         self.world.kubectl(["get", "databaserestore", &self.name]).watch("the end of a restore", |object| {
             let phase = text(object, "/status/phase");
-            Ok(matches!(phase, "Succeeded" | "Failed").then(|| object["status"].clone()))
+            let ended = matches!(phase, "Succeeded" | "Failed");
+            Ok(object.get("status").cloned().filter(|_| ended))
         })
     }
 
@@ -59,9 +60,13 @@ impl<'w> Restore<'w> {
     pub fn succeeded(&self, parts: usize) -> Result<Value> {
         let status = self.ended()?;
         ensure!(text(&status, "/phase") == "Succeeded", "{status:#}");
-        ensure!(status["parts"] == json!(parts) && status.get("failureReason").is_none(), "{status:#}");
         ensure!(
-            status["bytesFetched"].as_i64() > Some(0) && status.get("completionTime").is_some(),
+            status.get("parts") == Some(&json!(parts)) && status.get("failureReason").is_none(),
+            "{status:#}"
+        );
+        ensure!(
+            status.get("bytesFetched").and_then(Value::as_i64) > Some(0)
+                && status.get("completionTime").is_some(),
             "{status:#}"
         );
         Ok(status)
@@ -76,7 +81,7 @@ impl<'w> Restore<'w> {
         ensure!(text(&status, "/phase") == "Failed", "{status:#}");
         says(text(&status, "/failureReason"), reason, words)?;
         ensure!(text(&status, "/target") == target, "the target is to be {target}: {status:#}");
-        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        let conditions = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
         let marked = conditions.iter().find(|it| text(it, "/type") == "TargetIncomplete");
         let marked = marked.map(|it| text(it, "/status") == "True");
         ensure!(marked == Some(target == "Incomplete"), "{conditions:#?}");

@@ -161,7 +161,7 @@ mod tests {
             (Rule::Program, "/parts/0/contents/argv/0", |plan| plan.parts[0].contents = Some(process(&[]))),
             (Rule::Text, "/parts/0/create/0/purpose", |plan| plan.parts[0].create[0].purpose.clear()),
             (Rule::ExitCodes, "/parts/0/clear/0/exit_codes", |plan| {
-                plan.parts[0].clear[0].exit_codes.clear()
+                plan.parts[0].clear[0].exit_codes.clear();
             }),
             (Rule::ExitCodes, "/parts/0/load/exit_codes", |plan| plan.parts[0].load.exit_codes = vec![-1]),
             (Rule::EnvName, "/parts/0/finish/0/process/env/0/name", |plan| {

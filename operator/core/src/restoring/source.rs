@@ -52,7 +52,7 @@ pub fn resolve(restore: &DatabaseRestore, backup: Option<&DatabaseBackup>) -> Re
             return Err(("SourceInvalid", "spec.source needs either backupName or storage".into()));
         }
     };
-    let object = as_backup(restore, backup.filter(|_| source.backup_name.is_some()), storage)?;
+    let object = as_backup(restore, backup.filter(|_| source.backup_name.is_some()), &storage)?;
     Ok(Source { object, folder, manifest_sha256 })
 }
 
@@ -94,13 +94,13 @@ pub fn asked(restore: &DatabaseRestore) -> Option<DatabaseBackup> {
     let mut restore = restore.clone();
     restore.spec.database_type.get_or_insert_with(|| "unknown".to_owned());
     let storage = serde_json::from_value(json!({"type": "pvc", "pvcName": "none"})).ok()?;
-    as_backup(&restore, None, storage).ok()
+    as_backup(&restore, None, &storage).ok()
 }
 
 fn as_backup(
     restore: &DatabaseRestore,
     backup: Option<&DatabaseBackup>,
-    storage: StorageDestination,
+    storage: &StorageDestination,
 ) -> Result<DatabaseBackup, NoSource> {
     let (spec, of) = (&restore.spec, backup.map(|backup| &backup.spec));
     let database_type = spec.database_type.as_ref().or(of.map(|of| &of.database_type));

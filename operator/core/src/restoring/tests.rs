@@ -38,7 +38,7 @@ fn with_status(status: DatabaseRestoreStatus) -> DatabaseRestore {
     DatabaseRestore { status: Some(status), ..restore(|_| {}) }
 }
 
-fn backup(status: Value) -> DatabaseBackup {
+fn backup(status: &Value) -> DatabaseBackup {
     serde_json::from_value(json!({
         "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseBackup",
         "metadata": {"namespace": "shop", "name": "orders", "uid": "u"},
@@ -67,7 +67,7 @@ fn the_source_is_found() {
     ]});
     let found = |source: Value, status: &Value| {
         let restore = restore(|object| object["spec"]["source"] = source);
-        resolve(&restore, Some(&backup(status.clone()))).map(|it| (it.folder, it.manifest_sha256))
+        resolve(&restore, Some(&backup(status))).map(|it| (it.folder, it.manifest_sha256))
     };
     for (source, folder, sha256) in [
         (json!({"backupName": "orders"}), "prod/shop/orders/2", Some("sha-of-2")),
@@ -90,7 +90,7 @@ fn the_source_is_found() {
 #[test]
 fn what_the_restore_does_not_say_is_the_backups() {
     let status = json!({"recentRuns": [run("2", "2026-11-24T02:00:00Z", "Succeeded")]});
-    let object = resolve(&restore(|_| {}), Some(&backup(status.clone()))).unwrap().object;
+    let object = resolve(&restore(|_| {}), Some(&backup(&status))).unwrap().object;
     let connection = object.spec.connection.as_ref().unwrap();
     assert_eq!((connection.host.as_str(), connection.database.as_deref()), ("other-db", Some("shop")));
     assert_eq!(connection.credentials.as_ref().unwrap().secret_name, "login");
@@ -101,7 +101,7 @@ fn what_the_restore_does_not_say_is_the_backups() {
     assert_eq!(object.spec.settings.unwrap()["serverVersion"], 17);
     assert_eq!(object.metadata.uid.as_deref(), Some(UID));
     let own = restore(|object| object["spec"]["settings"] = json!({}));
-    assert!(resolve(&own, Some(&backup(status))).unwrap().object.spec.settings.unwrap().is_empty());
+    assert!(resolve(&own, Some(&backup(&status))).unwrap().object.spec.settings.unwrap().is_empty());
     let folder = restore(|object| {
         object["spec"]["source"] = json!({"storage": {"type": "pvc", "pvcName": "c", "path": "/a/b/"}});
         object["spec"]["databaseType"] = json!("mysql");
@@ -182,6 +182,9 @@ fn decided(restore: &DatabaseRestore, job: Option<ObservedJob>, plan: Plan<'_>) 
     decide(&Observed { restore, job, plan, refused_create: None }, now())
 }
 
+/// The Job, and what is to be said: phase, target, beginning of the reason.
+type Case = (Option<ObservedJob>, RestorePhase, Option<TargetState>, &'static str);
+
 #[test]
 fn a_job_is_made_once_and_followed_to_its_end() {
     let new = restore(|_| {});
@@ -194,7 +197,6 @@ fn a_job_is_made_once_and_followed_to_its_end() {
     let old = with_status(decision.status);
     assert!(!decided(&old, Some(job(JobState::Active, None)), Plan::NotAsked).create);
 
-    type Case = (Option<ObservedJob>, RestorePhase, Option<TargetState>, &'static str);
     let complete = || JobState::Complete(now());
     let killed = || Some(Err(ReportError::Empty));
     let mut foreign = job(JobState::Active, None);

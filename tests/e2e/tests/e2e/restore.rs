@@ -2,7 +2,15 @@
 
 use anyhow::{Result, ensure};
 use dbbackup_e2e::{Engine, HOSTILE_NAMES, Server, Spec, World, restore_of, run, shared, until};
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// The same with this field.
+fn with(mut spec: Value, field: &str, value: Value) -> Value {
+    if let Some(fields) = spec.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    spec
+}
 
 /// An empty server, and the Secret `target` for it.
 fn target(world: &World, engine: Engine) -> Result<Server> {
@@ -74,12 +82,11 @@ fn some_databases_come_back_under_other_names_and_replace_what_was_there() -> Re
         );
         source.fingerprint(false)?.only(&[hostile])?.came_back(&fingerprint()?.only(&[hostile])?)?;
         // What was changed since is gone after a restore that may replace it.
-        target.sql(other, "drop table customers cascade; create table mine (i int)")?;
+        target.sql(other, "create table mine (i int)")?;
         spec["mode"] = json!("Replace");
         world.restore("replace", &spec)?.succeeded(2)?;
-        let tables =
-            target.sql(other, "select count(*) from pg_class where relname in ('mine', 'customers')")?;
-        ensure!(tables == "1\n", "{tables}");
+        let tables = target.sql(other, "select count(*) from pg_class where relname = 'mine'")?;
+        ensure!(tables == "0\n", "{tables}");
 
         spec["databases"] = json!(["shpo"]);
         spec["renames"] = json!({});
@@ -132,25 +139,21 @@ fn a_whole_server_of(engine: Engine) -> Result<()> {
         world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
         // Looking into one whose name begins with a dash is beyond MySQL's client.
-        let mut shop = restore_of("server", &target);
-        shop["databases"] = json!(["shop"]);
+        let shop = with(restore_of("server", &target), "databases", json!(["shop"]));
         let again = world.restore("again", &shop)?;
         again.failed("TargetNotEmpty", &["shop", "nothing was changed"], "Unchanged")?;
         // What was changed since is replaced, unless the backup is damaged: then it stays.
         target.sql("", "drop table shop.parts; create table shop.mine (i int)")?;
         let tables = "select count(*) from information_schema.tables where table_schema = 'shop' and table_name in ('mine', 'parts')";
-        let mut replace = shop.clone();
-        replace["mode"] = json!("Replace");
+        let replace = with(shop, "mode", json!("Replace"));
         world.restore("replace", &replace)?.succeeded(1)?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
-        let object =
-            store.keys()?.into_iter().find(|key| !key.ends_with("manifest.json")).unwrap_or_default();
+        let object = store.keys()?.into_iter().find(|key| key.contains("database.shop.")).unwrap_or_default();
         store.flip_a_byte(&object)?;
         target.sql("", "create table shop.mine (i int)")?;
         world.restore("damaged", &replace)?.failed("BackupDamaged", &["damaged"], "Unchanged")?;
         ensure!(target.sql("", tables)? == "2\n", "the old data is gone");
-        let mut renamed = restore_of("server", &target);
-        renamed["renames"] = json!({"shop": "other"});
+        let renamed = with(restore_of("server", &target), "renames", json!({"shop": "other"}));
         world.restore("renamed", &renamed)?.failed("RenameNotSupported", &["spec.renames"], "Unchanged")?;
         Ok(())
     })
@@ -239,12 +242,12 @@ fn a_restore_that_is_killed_leaves_a_mark() -> Result<()> {
                 "select count(*) from pg_stat_activity where datname = 'again' and query like 'COPY%'";
             until("a load that has begun", || Ok((source.sql("postgres", sleeping)? != "0\n").then_some(())))
         };
-        // In good order: what works in one transaction has changed nothing.
+        // So small a dump is all out by then: nobody knows whether it is committed, and nobody says so.
         let ended = world.restore("ended", &spec)?;
         let pod = ended.pod_with_running("mover")?;
         busy()?;
         world.kubectl(["delete", "pod", &pod, "--wait=false"]).text()?;
-        ended.failed("Terminated", &["terminated"], "Unchanged")?;
+        ended.failed("Terminated", &["terminated"], "Incomplete")?;
         let tables = source.sql("again", "select count(*) from pg_class where oid >= 16384")?;
         ensure!(tables == "0\n", "{tables}");
         // What works bit by bit is marked.

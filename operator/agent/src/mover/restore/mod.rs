@@ -96,12 +96,12 @@ impl Restorer<'_> {
 
         let within = Duration::from_secs(self.order.limits.connect_seconds);
         let mut client = door.admit(within, &self.order.client_image).await?;
-        let done = self.into_target(&mut client, &backup, &chosen, progress, ledger).await;
+        let done = self.load_all(&mut client, &backup, &chosen, progress, ledger).await;
         client.dismiss().await;
         done.map(|()| reference)
     }
 
-    async fn into_target(
+    async fn load_all(
         &self,
         client: &mut Client,
         backup: &Backup,

@@ -92,12 +92,12 @@ pub(super) fn choose<'a>(
         )));
     }
     if chosen.is_empty() {
-        return Err(unsuitable("nothing of it is wanted".into()));
+        return Err(unsuitable("nothing of it is wanted"));
     }
     Ok(chosen)
 }
 
-fn unsuitable(why: String) -> Failure {
+fn unsuitable(why: impl std::fmt::Display) -> Failure {
     Failure::new(Reason::BackupNotSuitable, format!("the backup cannot be restored like this: {why}"))
 }
 
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn what_is_chosen_and_what_it_is_called() {
-        let server = [("globals", None), ("database", Some("a")), ("database", Some("b")), ("extra", None)];
         type Case = (fn(&mut Value), &'static [(&'static str, Option<&'static str>)]);
+        let server = [("globals", None), ("database", Some("a")), ("database", Some("b")), ("extra", None)];
         let cases: [Case; 4] = [
             (|_| {}, &[("database", Some("a")), ("database", Some("b")), ("extra", None)]),
             (|order| order["databases"] = json!(["b"]), &[("database", Some("b")), ("extra", None)]),

@@ -176,13 +176,13 @@ async fn steps(client: &mut Client, part: &Chosen<'_>, stage: Stage) -> Result<(
 
 /// What is done with a part, for people.
 pub(super) fn deeds(part: &Chosen<'_>, found: &Found) -> String {
-    let (state, stage) = match found {
+    let (state, begin) = match found {
         Found::Absent => ("which is not there: ".to_owned(), Some(Stage::Create)),
         Found::Empty => (String::new(), None),
         Found::Full(contents) => (format!("which holds {contents}: "), Some(Stage::Clear)),
     };
-    let purposes = |stage| part.plan.steps(stage).iter().map(|step| step.purpose.clone());
-    let mut deeds: Vec<_> = stage.into_iter().flat_map(purposes).collect();
+    let purposes = |steps_of| part.plan.steps(steps_of).iter().map(|step| step.purpose.clone());
+    let mut deeds: Vec<_> = begin.into_iter().flat_map(purposes).collect();
     deeds.push(format!("load {} bytes by {}", part.stored.bytes, program_of(&part.plan.load.process)));
     deeds.extend(purposes(Stage::Finish));
     let into = match (&part.item, &part.stored.item) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{planning::PlannedRestore, restoring::resolve};
 
-fn restore(storage: serde_json::Value) -> DatabaseRestore {
+fn restore(storage: &serde_json::Value) -> DatabaseRestore {
     serde_json::from_value(json!({
         "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseRestore",
         "metadata": {"namespace": "shop", "name": "back", "uid": "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77"},
@@ -57,7 +57,7 @@ fn a_restore_is_tried_once_and_only_reads_the_storage() {
         json!({"type": "pvc", "pvcName": "backups", "path": "/a/b/"}),
         json!({"type": "s3", "bucket": "b", "path": "a/b", "secretName": "store", "caSecret": {"name": "ca"}}),
     ] {
-        let restore = restore(storage);
+        let restore = restore(&storage);
         let source = resolve(&restore, None).unwrap();
         let planned = planned_restore();
         let input = RestoreInput {
