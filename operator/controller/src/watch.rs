@@ -86,10 +86,10 @@ pub(crate) async fn run(
             }
         },
     );
-    let work = async {
+    let work = Box::pin(async {
         leads.begin();
         tokio::join!(passes, restores);
-    };
+    });
     let elected = async {
         if let Some(election) = &election {
             return election.with_lease(work).await;

@@ -12,7 +12,7 @@ use crate::{Postgres, dump::Client, settings::Settings};
 /// Whatever there is of the name, even what allows no connection.
 const LIST_ALL: &str = "select datname from pg_catalog.pg_database order by datname";
 
-/// Ids below 16384 belong to what a new database has (FirstNormalObjectId, `access/transam.h`). Schemas named `pg_…` are those of
+/// Ids below 16384 belong to what a new database has (`FirstNormalObjectId`, `access/transam.h`). Schemas named `pg_…` are those of
 /// temporary tables.
 const CONTENTS: &str = "select kind || ' ' || name from (\
      (select 'relation' as kind, c.oid::regclass::text as name from pg_catalog.pg_class c \

@@ -320,9 +320,9 @@ fn whoever_gives_up_kills_the_tool_before_its_input_ends() {
         restore.order.plan.parts[0].load.process = with_item(sh(&slow));
         let (mut mover, mut shim) = (restore.agent("move"), restore.agent("shim"));
         let begun = restore.pod.path(pod::SCRATCH_DIR).join("begun");
-        let begin = std::time::Instant::now();
+        let since = std::time::Instant::now();
         while !begun.exists() {
-            assert!(begin.elapsed().as_secs() < 30, "it never began");
+            assert!(since.elapsed().as_secs() < 30, "it never began");
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         // Both: as when the pod is being deleted. The mover alone: as when it is out of memory.

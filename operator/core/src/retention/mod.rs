@@ -67,7 +67,7 @@ pub fn plan(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) ->
         kept.keep(newest, "the newest good one".into());
     } else {
         // Nothing proves that any of them is better than the others.
-        for one in all {
+        for one in &all {
             kept.keep(one, "there is no good one".into());
         }
     }
@@ -93,7 +93,7 @@ fn by_rules<'a>(retention: &Retention, ranked: &[&'a Candidate], zone: &TimeZone
     let Retention { keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } =
         retention;
     if *retention == Retention::default() {
-        for one in &ranked {
+        for one in ranked {
             kept.keep(one, "no rule".into());
         }
     }

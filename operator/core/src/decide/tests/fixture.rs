@@ -10,7 +10,7 @@ use dbbackup_protocol::{
     optional::ProbePlan,
     plan::BackupPlan,
     report::{ManifestRef, Outcome, Reason, RunReport, VERSION},
-    work_order::{Compression, Limits, PluginRef, Run, Storage, Trigger, WorkOrder},
+    work_order::{Compression, Effort, Limits, PluginRef, Run, Storage, Trigger, WorkOrder},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -252,7 +252,7 @@ pub(super) fn order(job: &str, slot: Timestamp) -> String {
         compression: Compression::None,
         limits: Limits { deadline_seconds: 1, connect_seconds: 1, grace_seconds: 1 },
         encryption: None,
-        effort: Default::default(),
+        effort: Effort::default(),
         expected_bytes: None,
     };
     serde_json::to_string(&order).unwrap()
