@@ -90,7 +90,7 @@ fn some_databases_come_back_under_other_names_and_replace_what_was_there() -> Re
 
         spec["databases"] = json!(["shpo"]);
         spec["renames"] = json!({});
-        world.restore("typo", &spec)?.failed("BackupNotSuitable", &["shpo", "shop"], "Unchanged")?;
+        world.restore("typo", &spec)?.failed("BackupNotSuitable", &["shpo", "it holds"], "Unchanged")?;
         spec["source"]["storage"]["path"] = json!("some/folder");
         world.restore("nowhere", &spec)?.failed(
             "BackupNotFound",
