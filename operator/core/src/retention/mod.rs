@@ -67,7 +67,9 @@ pub fn plan(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) ->
         kept.keep(newest, "the newest good one".into());
     } else {
         // Nothing proves that any of them is better than the others.
-        all.iter().for_each(|one| kept.keep(one, "there is no good one".into()));
+        for one in &all {
+            kept.keep(one, "there is no good one".into());
+        }
     }
     let because = |one: &Candidate| kept.0.get(one.name.as_str()).cloned().unwrap_or_default();
     all.iter().map(|one| Fate { name: one.name.clone(), because: because(one) }).collect()
@@ -91,7 +93,9 @@ fn by_rules<'a>(retention: &Retention, ranked: &[&'a Candidate], zone: &TimeZone
     let Retention { keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } =
         retention;
     if *retention == Retention::default() {
-        ranked.iter().for_each(|one| kept.keep(one, "no rule".into()));
+        for one in ranked {
+            kept.keep(one, "no rule".into());
+        }
     }
     for one in ranked.iter().take(count(*keep_last)) {
         kept.keep(one, "last".into());
