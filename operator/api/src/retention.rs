@@ -1,6 +1,9 @@
 //! `spec.retention`, `spec.objectives`, and what status says of them.
 
-#![allow(clippy::struct_field_names, reason = "the words that every tool has for it")]
+#![allow(
+    clippy::struct_field_names,
+    reason = "these are the words of the field; for the whole file, because KubeSchema repeats each struct"
+)]
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

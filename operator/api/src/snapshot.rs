@@ -9,6 +9,7 @@ use crate::{status::PluginIdentity, storage::StorageDestination};
 
 /// The record of one finished backup. It has the name of the Job that wrote the backup and no owner, so it stays when the
 /// Job, the schedule or the `DatabaseBackup` goes.
+#[allow(clippy::duplicated_attributes, reason = "each column has its own type")]
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "db.example.io",

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use dbbackup_api::{
     DatabaseSnapshot, DatabaseSnapshotStatus,
+    condition::{self, Truth},
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::work_order::WorkOrder;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Draft, Mark, NewSnapshot};
+use super::{Draft, Mark, NewSnapshot, report};
 use crate::{
     observed::{JobState, ObservedJob},
     snapshot::{self, Known},
@@ -87,5 +89,39 @@ fn look_over(draft: &mut Draft<'_>) {
         let nothing = DatabaseSnapshotStatus::default();
         draft.known.push(Known::of(found, news.as_ref().or(found.status.as_ref()).unwrap_or(&nothing)));
         draft.marks.extend(news.map(|status| Mark { snapshot: Arc::clone(found), status }));
+    }
+}
+
+/// The conditions that are about snapshots.
+pub(super) fn say(draft: &mut Draft<'_>) {
+    let uncatalogued = draft.uncatalogued.as_ref();
+    let any = draft.status.recent_runs.iter().any(|run| run.snapshot.is_some());
+    let catalogued = match (uncatalogued, draft.snapshots.is_empty()) {
+        (Some((reason, message)), _) => Some((Truth::False, reason.as_str(), message.clone())),
+        (None, true) if any => {
+            Some((Truth::True, "Catalogued", "each finished backup has its DatabaseSnapshot".into()))
+        }
+        // One is about to be made: what was said holds until then.
+        (None, _) => None,
+    };
+    let plausible = draft.known.last().map(|newest| match &newest.doubt {
+        Some((reason, message)) => {
+            (Truth::False, reason.as_str(), format!("snapshot {}: {message}", newest.name))
+        }
+        None => (Truth::True, "Plausible", "nothing speaks against the newest backup".into()),
+    });
+    let (generation, now) = (draft.object.metadata.generation, Time(draft.now));
+    for (type_, news) in [(condition::CATALOGUED, catalogued), (condition::PLAUSIBLE, plausible)] {
+        if let Some((truth, reason, message)) = news {
+            let conditions = &mut draft.status.conditions;
+            condition::set(
+                conditions,
+                (type_, truth),
+                reason,
+                &report::cut(&message),
+                generation,
+                now.clone(),
+            );
+        }
     }
 }

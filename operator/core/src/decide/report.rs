@@ -8,11 +8,8 @@ use dbbackup_api::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Decision, Draft, Event, catalogue, history, retention, say, slots::Schedule};
-use crate::{
-    planning::{Planning, PluginNews},
-    snapshot::Known,
-};
+use super::{Decision, Draft, Event, catalogue, history, say, slots::Schedule};
+use crate::planning::{Planning, PluginNews};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
 const MAX_MESSAGE: usize = 2000;
@@ -34,6 +31,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
 
     let obstacle = obstacle(&draft, schedule);
     set_conditions(&mut draft, schedule, obstacle.as_ref());
+    catalogue::say(&mut draft);
     summarise(&mut draft.status, obstacle);
     let mut events = events(&draft.old, &draft.status);
     events.extend(replaced(&draft));
@@ -198,36 +196,7 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
             );
         }
     }
-    let recorded = status.recent_runs.iter().any(|run| run.snapshot.is_some());
-    set_catalogued(draft.uncatalogued.as_ref(), recorded && draft.snapshots.is_empty(), &mut set);
-    set_plausible(&draft.known, &mut set);
     status.conditions = conditions;
-}
-
-/// `all`: each finished backup has its snapshot. Where one is about to be made, what was said holds until then.
-fn set_catalogued(
-    uncatalogued: Option<&(String, String)>,
-    all: bool,
-    set: &mut impl FnMut(&str, Truth, &str, &str),
-) {
-    if let Some((reason, message)) = uncatalogued {
-        set(condition::CATALOGUED, Truth::False, reason, message);
-    } else if all {
-        let message = "each finished backup has its DatabaseSnapshot";
-        set(condition::CATALOGUED, Truth::True, "Catalogued", message);
-    }
-}
-
-fn set_plausible(known: &[Known], set: &mut impl FnMut(&str, Truth, &str, &str)) {
-    match (retention::doubtful(known), known.is_empty()) {
-        (Some(Known { name, doubt: Some((reason, message)), .. }), _) => {
-            set(condition::PLAUSIBLE, Truth::False, reason, &format!("snapshot {name}: {message}"));
-        }
-        (_, false) => {
-            set(condition::PLAUSIBLE, Truth::True, "Plausible", "nothing speaks against the newest backup");
-        }
-        (_, true) => {}
-    }
 }
 
 /// What a probe found, in one condition.
@@ -387,7 +356,7 @@ pub(super) fn identity(planning: &Planning) -> Option<PluginIdentity> {
     })
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_MESSAGE) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),

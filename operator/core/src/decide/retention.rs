@@ -5,7 +5,6 @@ use dbbackup_api::retention::{KeptSnapshot, MAX_LISTED, RetentionStatus};
 use super::Draft;
 use crate::{
     retention::{self, Candidate},
-    snapshot::Known,
     timetable,
 };
 
@@ -28,11 +27,6 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
             removing: gone.into_iter().rev().take(MAX_LISTED).map(|fate| fate.name).collect(),
         })
     });
-}
-
-/// The newest one, unless it is good.
-pub(super) fn doubtful(known: &[Known]) -> Option<&Known> {
-    known.last().filter(|newest| !newest.is_good())
 }
 
 fn number(count: usize) -> i64 {

@@ -87,7 +87,7 @@ fn a_suspicious_one_pushes_out_no_good_one_and_stays_itself() {
 #[case("1d ", None)]
 #[case("１d", None)]
 fn durations(#[case] text: &str, #[case] expected: Option<Span>) {
-    assert_eq!(within::parse(text).map(jiff::Span::fieldwise), expected.map(jiff::Span::fieldwise));
+    assert_eq!(within::parse(text).map(Span::fieldwise), expected.map(Span::fieldwise));
 }
 
 fn number() -> impl Strategy<Value = Option<u32>> {
