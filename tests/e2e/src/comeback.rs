@@ -3,11 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{
-    backup::{says, text},
-    server::Server,
-    world::World,
-};
+use crate::{backup::text, looks::says, server::Server, world::World};
 
 /// `spec` of a restore of the DatabaseBackup `backup` into a server, with the keys of the Secret `target`.
 pub fn restore_of(backup: &str, server: &Server) -> Value {
@@ -38,7 +34,7 @@ impl<'w> Restore<'w> {
     /// Where it does not start.
     pub fn pod_with_running(&self, container: &str) -> Result<String> {
         let selector = format!("databaserestore.db.example.io/name={}", self.name);
-        crate::backup::pod_with_running(self.world, &selector, container)
+        crate::looks::pod_with_running(self.world, &selector, container)
     }
 
     /// Its status when the last word is spoken.

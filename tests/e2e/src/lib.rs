@@ -10,6 +10,7 @@ mod comeback;
 mod folder;
 mod kubectl;
 mod leaks;
+mod looks;
 mod operator;
 mod restore;
 mod seed;
