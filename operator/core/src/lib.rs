@@ -13,5 +13,6 @@ pub mod render;
 pub mod request;
 pub mod retention;
 mod secrets;
+mod size;
 pub mod snapshot;
 pub mod timetable;
