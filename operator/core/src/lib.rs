@@ -15,5 +15,6 @@ pub mod request;
 pub mod restoring;
 pub mod retention;
 mod secrets;
+mod size;
 pub mod snapshot;
 pub mod timetable;
