@@ -88,7 +88,7 @@ impl Metrics {
         let restores = Family::default();
         registry.register("restores", "Restores by result", restores.clone());
         let calls = CallMetrics::register(&mut registry);
-        Self {
+        let metrics = Self {
             registry,
             passes,
             runs,
@@ -100,7 +100,23 @@ impl Metrics {
             snapshots,
             restores,
             calls,
+        };
+        metrics.begin();
+        metrics
+    }
+
+    /// Every series is there from the beginning: only then a rate sees the first event.
+    fn begin(&self) {
+        for result in ["started", "succeeded", "failed", "skipped", "missed"] {
+            drop(self.runs.get_or_create(&RunLabels { result }));
         }
+        for result in ["started", "succeeded", "failed"] {
+            drop(self.restores.get_or_create(&RestoreLabels { result }));
+        }
+        for outcome in ["rest", "applied", "malformed", "failed"] {
+            drop(self.passes.get_or_create(&PassLabels { outcome }));
+        }
+        drop(self.snapshots.get_or_create(&SnapshotLabels { action: "created" }));
     }
 
     /// Counts a pass.
