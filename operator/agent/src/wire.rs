@@ -116,6 +116,8 @@ pub struct Ended {
     pub stderr_required_found: bool,
     /// Given exactly when the part has a verifier.
     pub verifier: Option<VerifierEnd>,
+    /// The process took everything that it was to read, as far as a pipe tells. True where it reads nothing.
+    pub input_taken: bool,
 }
 
 /// The shim could not do what was asked.
@@ -280,6 +282,7 @@ mod tests {
                 end: End::Signalled(9),
                 stderr_required_found: true,
                 verifier: Some(VerifierEnd { end: End::Exited(-1), stderr_tail: "bad".into() }),
+                input_taken: false,
             })),
             Reply::Done(Err(Failed { reason: Reason::SecretMissing, message: "x".into() })),
         ];

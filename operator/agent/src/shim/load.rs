@@ -1,7 +1,7 @@
 //! Runs the process that takes a part's bytes. Whoever gives up kills it first and closes its standard input then: many tools
 //! take the end of their input for the end of the dump, and commit.
 
-use std::{fs, io, path::PathBuf, process::Stdio};
+use std::{fs, io, path::PathBuf, pin::pin, process::Stdio, time::Duration};
 
 use dbbackup_protocol::{
     plan::Output,
@@ -12,6 +12,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, ChildStdin},
     sync::mpsc,
+    time::timeout,
 };
 
 use super::{
@@ -26,6 +27,9 @@ use crate::{
     failure::Failure,
     wire::{Ended, Reply},
 };
+
+/// How long the rest of the bytes may take to come once the process has ended: somebody may hold its pipe.
+const REST: Duration = Duration::from_secs(30);
 
 impl Workshop<'_> {
     /// Runs `load` with the bytes of `input`, whose end is the end of the bytes.
@@ -76,7 +80,7 @@ impl Workshop<'_> {
         let (mut stdout, stderr) = pipes(&mut child)?;
         let name = program_name(&command.program);
         let mut errors = Scribe::new(&name, &self.redactor, None).without(Blanking::default());
-        let end = {
+        let (end, input_taken) = {
             // What it prints may be rows: nobody is shown it.
             let mut nobody = tokio::io::sink();
             let chatter = async {
@@ -85,32 +89,32 @@ impl Workshop<'_> {
                 })
             };
             let ending = async {
+                let mut feeding = pin!(feed(stdin, input));
                 tokio::select! {
-                    end = wait(&mut child) => end,
-                    never = feed(stdin, input) => match never {},
+                    taken = &mut feeding => Ok((wait(&mut child).await?, taken)),
+                    // Whether it had read all before it ended shows when the rest comes.
+                    end = wait(&mut child) => Ok((end?, timeout(REST, feeding).await.unwrap_or(false))),
                 }
             };
-            let work = async { tokio::try_join!(chatter, ending).map(|((), end)| end) };
+            let work = async { tokio::try_join!(chatter, ending).map(|((), ended)| ended) };
             self.with_stderr(work, errors.follow(stderr, Some(replies))).await?
         };
         self.groups.ended(group);
-        Ok(Ended { end, stderr_required_found: true, verifier: None })
+        Ok(Ended { end, stderr_required_found: true, verifier: None, input_taken })
     }
 }
 
-/// Writes everything and closes the pipe; never ends. A process that reads no more is left to its exit code.
-async fn feed(
-    stdin: &mut Option<ChildStdin>,
-    input: Option<mpsc::Receiver<Vec<u8>>>,
-) -> std::convert::Infallible {
+/// Writes everything and closes the pipe. False: the process has not taken it. One that reads a file has it before it starts.
+async fn feed(stdin: &mut Option<ChildStdin>, input: Option<mpsc::Receiver<Vec<u8>>>) -> bool {
     if let (Some(pipe), Some(mut input)) = (stdin.as_mut(), input) {
-        let mut open = true;
         while let Some(piece) = input.recv().await {
-            open = open && pipe.write_all(&piece).await.is_ok();
+            if pipe.write_all(&piece).await.is_err() {
+                return false;
+            }
         }
     }
     *stdin = None;
-    std::future::pending().await
+    true
 }
 
 fn place(input: &Input, scratch: &std::path::Path) -> Result<Place, Failure> {

@@ -187,7 +187,7 @@ impl Workshop<'_> {
         };
         let ((end, stderr_required_found), verifier) = tokio::try_join!(dump, verify)?;
         place.clear()?;
-        Ok(Ended { end, stderr_required_found, verifier })
+        Ok(Ended { end, stderr_required_found, verifier, input_taken: true })
     }
 
     /// Runs the dump to its end and hands over all of its bytes; the sink's end is the verifier's end of input.

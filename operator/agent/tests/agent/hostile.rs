@@ -47,7 +47,7 @@ fn whatever_a_client_says_no_backup_comes_of_it() {
         (frame(7, b""), Reason::ClientLost, "unknown type 7"),
         (ended("{"), Reason::ClientLost, "cannot be read"),
         (
-            ended(r#"{"end":{"exited":0},"stderrRequiredFound":true,"verifier":null}"#),
+            ended(r#"{"end":{"exited":0},"stderrRequiredFound":true,"verifier":null,"inputTaken":true}"#),
             Reason::DumpIncomplete,
             "0 bytes",
         ),

@@ -49,7 +49,7 @@ fn header_and_tail_are_found_across_pieces() {
 fn everything_declared_must_hold() {
     let verifier = Process { argv: vec![], env: vec![], files: vec![] };
     let fine = Observed { bytes: 5, header: true, tail: true };
-    let ended = |end| Ended { end, stderr_required_found: true, verifier: None };
+    let ended = |end| Ended { end, stderr_required_found: true, verifier: None, input_taken: true };
     let judged = |end| Ended {
         verifier: Some(VerifierEnd { end, stderr_tail: "bad block".into() }),
         ..ended(End::Exited(0))

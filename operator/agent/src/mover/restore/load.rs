@@ -62,8 +62,8 @@ pub(super) async fn load(
         }
         ended = &mut listening => (ended?, false),
     };
-    let (Ended { end, .. }, stderr) = ended;
-    let judged = judge(part, end, whole, &stderr);
+    let (Ended { end, input_taken, .. }, stderr) = ended;
+    let judged = judge(part, end, whole && input_taken, &stderr);
     if judged.is_err() && part.plan.load.effect == Effect::AtEnd && matches!(end, End::Exited(_)) {
         // It said itself that it has not come to its end. One that was killed after the last bytes may have.
         let success = matches!(end, End::Exited(code) if part.plan.load.exit_codes.contains(&code));
