@@ -112,7 +112,7 @@ fn a_frozen_one_is_replaced_and_gives_up_when_it_thaws() -> Result<()> {
         let first = operator.pod()?;
         let frozen = Frozen::of(&first)?;
         until("another holder", || Ok((operator.holder()? != first).then_some(())))?;
-        works(world, "meanwhile")?;
+        // Before the kubelet, whose probe nobody answers, ends it.
         drop(frozen);
         until("its word that it gives up", || {
             let log = operator.kubectl(["logs", "--previous", &first]).text().unwrap_or_default();
