@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use dbbackup_e2e::{Backup, OPERATOR_NAMESPACE, Spec, World, kubectl, run, sha256, until};
+use dbbackup_e2e::{Backup, OPERATOR_NAMESPACE, Operator, Spec, World, kubectl, run, sha256, until};
 use serde_json::{Map, Value, json};
 
 /// The host's test plugin, which does what a test writes into it; without names, because a `ConfigMap` is small.
@@ -158,6 +158,8 @@ fn spec(world: &World, plugin: &Plugin<'_>) -> Result<Spec> {
 #[ignore = "needs a cluster: make e2e"]
 fn a_plugin_comes_is_replaced_and_goes_without_a_restart() -> Result<()> {
     run("plugin-reload", |world| {
+        // Another process would not know the last good version.
+        let _operator = Operator::alone();
         let (guest, mut volume) = (guest()?, Volume::new("reload"));
         let first = Plugin { name: "reloa", version: "0.1.0-guest", habit: "clean" };
         let backup = world.backup("any", spec(world, &first)?)?;
