@@ -5,8 +5,6 @@
     unreachable_pub,
     reason = "KubeSchema repeats each struct inside a function to collect its CEL rules"
 )]
-#![allow(clippy::duplicated_attributes, reason = "the columns of a kind are of the same few types")]
-
 pub mod backup;
 pub mod condition;
 pub mod restore;

@@ -119,8 +119,8 @@ impl Mover<'_> {
         let work = self.work(door, &look, &run_prefix, &mut attempt, progress, parts);
         let worked = tokio::select! {
             biased;
-            () = stop => Err(terminated()),
-            () = sleep(limit) => Err(too_late(limit)),
+            () = stop => Err(terminated("backup")),
+            () = sleep(limit) => Err(too_late("backup", "back up", limit)),
             worked = work => worked,
         };
         let outcome = match worked {
@@ -251,19 +251,23 @@ async fn discard(attempt: &mut Attempt) -> Option<String> {
     }
 }
 
-fn terminated() -> Failure {
+/// `what`: a backup or a restore.
+fn terminated(what: &str) -> Failure {
     Failure::new(
         Reason::Terminated,
-        "the pod was terminated before the backup was complete: the Job was deleted, the pod evicted or the node \
-         drained",
+        format!(
+            "the pod was terminated before the {what} was complete: the Job was deleted, the pod evicted or the node \
+             drained"
+        ),
     )
 }
 
-fn too_late(limit: Duration) -> Failure {
+/// `verb`: what to do less of at a time.
+fn too_late(what: &str, verb: &str, limit: Duration) -> Failure {
     Failure::new(
         Reason::DeadlineExceeded,
         format!(
-            "the backup was not complete after {} s: raise spec.activeDeadlineSeconds, or back up less at a time",
+            "the {what} was not complete after {} s: raise spec.activeDeadlineSeconds, or {verb} less at a time",
             limit.as_secs()
         ),
     )

@@ -29,7 +29,7 @@ pub async fn run(order: &ProbeOrder, paths: &PodPaths, stop: impl Future<Output 
     let limit = Duration::from_secs(order.limits.deadline_seconds);
     let asked = tokio::select! {
         biased;
-        () = stop => Err(terminated()),
+        () = stop => Err(terminated("backup")),
         () = sleep(limit) => Err(too_late(limit)),
         asked = ask_all(order, paths) => asked,
     };

@@ -1,9 +1,9 @@
 //! From an object and the plugin that serves it to a plan that may run: settings, request, the plugin's answer, police,
 //! image policy, a trial rendering. Whatever goes wrong is a refusal that the user reads long before the slot comes.
 
-use dbbackup_api::DatabaseBackup;
+use dbbackup_api::{DatabaseBackup, DatabaseBackupSpec};
 use dbbackup_protocol::{
-    contract::{Fault, Issue, PlanSource},
+    contract::{Description, Fault, Issue, PlanSource},
     work_order::{PluginRef, Trigger},
 };
 use jiff::Timestamp;
@@ -54,13 +54,7 @@ fn planned(
     let plan = plugin.plan(&prepared.request)?.map_err(Refusal::Issues)?;
     let supplied: Vec<_> = prepared.bindings.iter().map(|bound| bound.name.clone()).collect();
     let violations = police::check(&plan, description, &supplied);
-    if !violations.is_empty() {
-        return Err(Refusal::Policed(violations));
-    }
-    let image = administration
-        .images
-        .resolve(plan.image.as_deref(), spec.image.as_deref(), description)
-        .map_err(|issue| vec![issue])?;
+    let image = allowed(violations, plan.image.as_deref(), spec, description, administration)?;
     let probing = probe::probing(object, plugin, &prepared, administration);
     let planned =
         Planned { plugin: plugin.identity(), fallback, plan, image, bindings: prepared.bindings, probing };
@@ -74,6 +68,21 @@ fn planned(
     render(&RenderInput { object, job, planned: &planned, config: &administration.render })
         .map_err(|error| error.issues())?;
     Ok(planned)
+}
+
+/// The image of a plan in which the police found this.
+pub(super) fn allowed(
+    violations: Vec<Violation>,
+    image: Option<&str>,
+    spec: &DatabaseBackupSpec,
+    description: &Description,
+    administration: &Administration,
+) -> Result<String, Refusal> {
+    if !violations.is_empty() {
+        return Err(Refusal::Policed(violations));
+    }
+    let resolved = administration.images.resolve(image, spec.image.as_deref(), description);
+    resolved.map_err(|issue| Refusal::Issues(vec![issue]))
 }
 
 /// The request for an object, and where its secrets are.

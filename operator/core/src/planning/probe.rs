@@ -10,7 +10,7 @@ use dbbackup_protocol::{
 
 use super::{
     Administration,
-    make::{Refusal, prepared},
+    make::{Refusal, allowed, prepared},
 };
 use crate::{
     police,
@@ -69,13 +69,8 @@ fn planned(
     }
     let supplied: Vec<_> = prepared.bindings.iter().map(|bound| bound.name.clone()).collect();
     let violations = police::check_probe(&plan, plugin.description(), &supplied);
-    if !violations.is_empty() {
-        return Err(Refusal::Policed(violations));
-    }
-    let images = &administration.images;
-    let image = images
-        .resolve(plan.image.as_deref(), object.spec.image.as_deref(), plugin.description())
-        .map_err(|issue| vec![issue])?;
+    let description = plugin.description();
+    let image = allowed(violations, plan.image.as_deref(), &object.spec, description, administration)?;
     let planned = PlannedProbe { plan, image, bindings: prepared.bindings.clone() };
     let config = &administration.render;
     render_probe(&ProbeInput {

@@ -9,7 +9,7 @@ use dbbackup_protocol::{
 
 use super::{
     Administration, Refused,
-    make::{Refusal, prepared},
+    make::{Refusal, allowed, prepared},
 };
 use crate::{
     police,
@@ -77,13 +77,7 @@ fn planned(
     let plan = plan.map_err(Refusal::Issues)?;
     let supplied: Vec<_> = prepared.bindings.iter().map(|bound| bound.name.clone()).collect();
     let violations = police::check_restore(&plan, description, &supplied);
-    if !violations.is_empty() {
-        return Err(Refusal::Policed(violations));
-    }
-    let image = administration
-        .images
-        .resolve(plan.image.as_deref(), spec.image.as_deref(), description)
-        .map_err(|issue| vec![issue])?;
+    let image = allowed(violations, plan.image.as_deref(), spec, description, administration)?;
     let planned = PlannedRestore { plugin: plugin.identity(), plan, image, bindings: prepared.bindings };
     let config = &administration.render;
     render_restore(&RestoreInput { restore, name: "restore", source, planned: &planned, config })

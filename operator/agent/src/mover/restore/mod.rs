@@ -39,6 +39,7 @@ use super::{
     failed, folder, nothing,
     progress::Progress,
     store::{Patience, Store},
+    terminated, too_late,
 };
 use crate::{encryption::Identities, failure::Failure, paths::PodPaths, text::hex};
 
@@ -65,8 +66,8 @@ impl Restorer<'_> {
         let limit = Duration::from_secs(self.order.limits.deadline_seconds);
         let result = tokio::select! {
             biased;
-            () = stop => Err(terminated()),
-            () = sleep(limit) => Err(too_late(limit)),
+            () = stop => Err(terminated("restore")),
+            () = sleep(limit) => Err(too_late("restore", "restore", limit)),
             restored = self.restore(&progress, &ledger) => restored,
         };
         let (bytes_read, bytes_stored) = progress.totals();
@@ -225,22 +226,4 @@ impl Backup {
 /// How decoding ended.
 async fn decoded(decoding: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
     decoding.await.map_err(|error| Failure::new(Reason::Internal, format!("decoding broke: {error}")))?
-}
-
-fn terminated() -> Failure {
-    Failure::new(
-        Reason::Terminated,
-        "the pod was terminated before the restore was complete: the Job was deleted, the pod evicted or the node \
-         drained",
-    )
-}
-
-fn too_late(limit: Duration) -> Failure {
-    Failure::new(
-        Reason::DeadlineExceeded,
-        format!(
-            "the restore was not complete after {} s: raise spec.activeDeadlineSeconds, or restore less at a time",
-            limit.as_secs()
-        ),
-    )
 }
