@@ -10,7 +10,7 @@ KINDS   := databasebackups databasesnapshots databaserestores
 SHELL   := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build cli plugins examples image images test lint unit proofs component authors e2e e2e-only demo \
+.PHONY: help setup tools build cli plugins examples image images test lint unit proofs faults component authors e2e e2e-only demo \
   cluster-up cluster-down bench crds check-generated clean
 
 help: ## this list
@@ -35,6 +35,10 @@ unit: plugins ## unit, property and contract tests; no cluster
 
 proofs: ## the long runs of what `make unit` runs for seconds; some ten minutes of both cores
 	$(CARGO) test --release --locked -p dbbackup-core -- --ignored --nocapture --skip candidates
+
+faults: ## the data path under fire: what breaks between agent and store, and SIGKILL at every request; a real S3 server, no cluster
+	@tests/images/build s3 >/dev/null
+	$(CARGO) test --locked --workspace --test agent -- --ignored --nocapture faults
 
 e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one of them
 	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up

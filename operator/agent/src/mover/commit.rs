@@ -149,12 +149,9 @@ fn settle(
             Err(CommitError::Absent(failure))
         }
         // A store that answered has refused; one that did not may still be carrying it out.
-        (Created::Unknown(failure), Ok(None)) if failure.reason != Reason::StorageUnavailable => {
-            Err(CommitError::Absent(failure))
-        }
-        (Created::Unknown(failure), _) | (Created::New | Created::Existed, Err(failure)) => {
-            Err(CommitError::Unknown(failure))
-        }
+        (Created::Refused(failure), Ok(None)) => Err(CommitError::Absent(failure)),
+        (Created::Refused(failure) | Created::Unknown(failure), _)
+        | (Created::New | Created::Existed, Err(failure)) => Err(CommitError::Unknown(failure)),
         (Created::Existed, Ok(None)) => Err(CommitError::Unknown(Failure::new(
             Reason::ManifestConflict,
             format!("{} exists already and cannot be read", written.reference.key),
@@ -200,7 +197,8 @@ mod tests {
     #[test]
     fn parts_go_only_when_certainly_no_manifest_names_them() {
         let failure = |reason| Failure::new(reason, "x");
-        let unknown = |reason| Created::Unknown(failure(reason));
+        let (unknown, refused) =
+            (|reason| Created::Unknown(failure(reason)), |reason| Created::Refused(failure(reason)));
         let (unavailable, denied) = (Reason::StorageUnavailable, Reason::StorageDenied);
         let conflict = Reason::ManifestConflict;
         for (created, found, expected) in [
@@ -221,8 +219,10 @@ mod tests {
             (unknown(unavailable), Ok(None), "unknown"),
             (unknown(unavailable), Err(failure(unavailable)), "unknown"),
             (unknown(unavailable), Err(failure(conflict)), "unknown"),
-            (unknown(denied), Err(failure(conflict)), "unknown"),
-            (unknown(denied), Ok(None), "absent"),
+            (refused(denied), Err(failure(conflict)), "unknown"),
+            (refused(denied), Err(failure(unavailable)), "unknown"),
+            (refused(denied), Ok(Some(committed("other", "me"))), "ours"),
+            (refused(denied), Ok(None), "absent"),
         ] {
             let case = format!("{created:?}, {found:?}");
             let settled = match settle(created, found, committed("ours", "me")) {

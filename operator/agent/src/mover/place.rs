@@ -59,6 +59,9 @@ const FULL: [&str; 4] =
 const NO_BUCKET: &str = "NoSuchBucket";
 /// Codes that say who was refused, not just that.
 const CREDENTIALS: [&str; 2] = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
+/// The store got other bytes than were sent, and took none of them.
+const DAMAGED: [&str; 4] =
+    ["BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"];
 /// The object or the upload, and nothing else.
 const NO_OBJECT: [&str; 2] = ["NoSuchKey", "NoSuchUpload"];
 
@@ -107,6 +110,11 @@ impl Place {
             && s3_code(&chain(error)).is_none_or(|code| NO_OBJECT.contains(&code.as_str()))
     }
 
+    /// Whether the store itself has answered that it did not do it: what went before may have reached it, this did not count.
+    pub(crate) fn is_refusal(error: &object_store::Error) -> bool {
+        between(&chain(error), "status code: ", " ").is_some_and(|status| status.starts_with('4'))
+    }
+
     /// S3 answers 403 for an absent object when the keys may not list the bucket; that says nothing about writing.
     pub(crate) fn may_be_absent(&self, error: &object_store::Error) -> bool {
         let code = s3_code(&chain(error));
@@ -137,6 +145,9 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
     let cause = match (code.as_str(), between(&text, "<Message>", "</Message>")) {
         ("", _) => innermost(error),
         (code, None) => code.to_owned(),
+        (code, Some(message)) if DAMAGED.contains(&code) => {
+            format!("bytes were changed on their way and the store took none ({code}: {message})")
+        }
         (code, Some(message)) => format!("{code}: {message}"),
     };
     (reason, shortened(cause))
@@ -202,7 +213,7 @@ mod tests {
 
     fn body(code: &str) -> Box<dyn StdError + Send + Sync> {
         format!(
-            "Server returned non-2xx status code: 400: <Error><Code>{code}</Code><Message>m {code}</Message>"
+            "Server returned non-2xx status code: 400 Bad Request: <Error><Code>{code}</Code><Message>m {code}</Message>"
         )
         .into()
     }
@@ -234,6 +245,7 @@ mod tests {
             (Error::Unauthenticated { path: path(), source: "401".into() }, Reason::StorageDenied, "401"),
             (generic("InvalidAccessKeyId"), Reason::StorageDenied, "m InvalidAccessKeyId"),
             (generic("QuotaExceeded"), Reason::StorageFull, "make room"),
+            (generic("BadDigest"), Reason::StorageUnavailable, "changed on their way"),
             (
                 Error::Generic { store: "S3", source: "connection refused".into() },
                 Reason::StorageUnavailable,
@@ -244,6 +256,14 @@ mod tests {
             assert_eq!(failure.reason, reason, "{failure}");
             assert!(failure.message.contains(words), "{failure}");
             assert!(failure.message.contains("\"b\" at http://s3:9000"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn only_an_answer_is_a_refusal() {
+        assert!(Place::is_refusal(&generic("BadDigest")));
+        for source in ["connection refused", "Server returned non-2xx status code: 504 Gateway Timeout: "] {
+            assert!(!Place::is_refusal(&Error::Generic { store: "S3", source: source.into() }), "{source}");
         }
     }
 

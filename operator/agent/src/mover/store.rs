@@ -67,6 +67,8 @@ pub(crate) enum Created {
     New,
     /// One was there before.
     Existed,
+    /// The store has refused it.
+    Refused(Failure),
     /// The store did not say.
     Unknown(Failure),
 }
@@ -172,7 +174,14 @@ impl Store {
         match result {
             Ok(_) => Created::New,
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Created::Existed,
-            Err(error) => Created::Unknown(self.place.failure("write the manifest", &error)),
+            Err(error) => {
+                let failure = self.place.failure("write the manifest", &error);
+                if Place::is_refusal(&error) || failure.reason != Reason::StorageUnavailable {
+                    Created::Refused(failure)
+                } else {
+                    Created::Unknown(failure)
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod failing;
+mod faults;
 mod finding;
 mod fixture;
 mod hostile;
