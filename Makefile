@@ -77,8 +77,10 @@ authors: tools ## follows the author's page, plugins/README.md: a new plugin in 
 	@tests/authors/follow
 
 bench: plugins ## figures, as ratios to a peer or a floor of the same run
+	@tests/setup bench
+	@tests/images/build s3 >/dev/null
 	$(CARGO) build $(BINARIES) -p dbbackup-bench
-	@$(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(TARGET)/$(MUSL)/release
+	@. tests/lib/common.sh && $(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(TARGET)/$(MUSL)/release "$$cache/bin/versitygw"
 
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target

@@ -5,10 +5,12 @@
 #[macro_use]
 mod told;
 
+mod agent;
 mod bare;
 mod decide;
 mod loading;
 mod plan;
+mod s3;
 mod stream;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,14 +19,16 @@ use anyhow::{Context, bail};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
-    let [plugins, binaries] = arguments.as_slice() else {
-        bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES: run make bench");
+    let [plugins, binaries, s3_server] = arguments.as_slice() else {
+        bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES S3-SERVER: run make bench");
     };
     let binaries = binaries.canonicalize().context("where are the operator and the agent?")?;
     decide::run()?;
     plan::run(&plugins.join("postgres_plugin.wasm"))?;
     loading::run(plugins, &binaries.join("operator"))?;
-    stream::run(&binaries.join("agent"))
+    let agent = binaries.join("agent");
+    stream::run(&agent)?;
+    s3::run(&agent, s3_server)
 }
 
 /// The middle of some durations: one slow round in between does not move it.

@@ -12,6 +12,7 @@ mod images;
 mod interrupted;
 mod itself;
 mod leader;
+mod matrix;
 mod mongodb;
 mod mysql;
 mod operator;

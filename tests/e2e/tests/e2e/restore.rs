@@ -13,7 +13,7 @@ fn with(mut spec: Value, field: &str, value: Value) -> Value {
 }
 
 /// An empty server, and the Secret `target` for it.
-fn target(world: &World, engine: Engine) -> Result<Server> {
+pub(crate) fn target(world: &World, engine: Engine) -> Result<Server> {
     let server = world.server(engine)?;
     let login = server.admin_login();
     world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
