@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, io};
 
 use dbbackup_protocol::{
     report::Reason,
-    work_order::{S3, Storage},
+    work_order::{Azure, Gcs, S3, Storage},
 };
 use rustix::io::Errno;
 
@@ -13,13 +13,24 @@ use crate::failure::Failure;
 /// A destination as messages name it.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Bucket { bucket: String, endpoint: String, secret: Option<String> },
+    Bucket { kind: Kind, bucket: String, endpoint: String, secret: Option<String> },
     Claim { claim: String },
+}
+
+/// Of an object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    S3,
+    Gcs,
+    Azure,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Bucket { kind: Kind::Azure, bucket, endpoint, .. } => {
+                write!(f, "container {bucket:?} at {endpoint}")
+            }
             Self::Bucket { bucket, endpoint, .. } => write!(f, "bucket {bucket:?} at {endpoint}"),
             Self::Claim { claim } => write!(f, "PersistentVolumeClaim {claim:?}"),
         }
@@ -28,17 +39,32 @@ impl fmt::Display for Place {
 
 impl From<&Storage> for Place {
     fn from(storage: &Storage) -> Self {
+        let bucket =
+            |kind, bucket: &String, (endpoint, usual): (&Option<String>, &str), secret: Option<&String>| {
+                Self::Bucket {
+                    kind,
+                    bucket: bucket.clone(),
+                    endpoint: endpoint.clone().unwrap_or_else(|| usual.to_owned()),
+                    secret: secret.cloned(),
+                }
+            };
         match storage {
-            Storage::S3(S3 { bucket, endpoint, secret, .. }) => Self::Bucket {
-                bucket: bucket.clone(),
-                endpoint: endpoint.clone().unwrap_or_else(|| "Amazon S3".into()),
-                secret: secret.clone(),
-            },
+            Storage::S3(S3 { bucket: name, endpoint, secret, .. }) => {
+                bucket(Kind::S3, name, (endpoint, "Amazon S3"), secret.as_ref())
+            }
             Storage::Pvc { claim, .. } => Self::Claim { claim: claim.clone() },
+            Storage::Gcs(Gcs { bucket: name, endpoint, secret, .. }) => {
+                bucket(Kind::Gcs, name, (endpoint, "Google Cloud Storage"), secret.as_ref())
+            }
+            Storage::Azure(Azure { container, endpoint, secret, .. }) => {
+                bucket(Kind::Azure, container, (endpoint, "Azure Blob Storage"), Some(secret))
+            }
         }
     }
 }
 
+/// The clocks differ by more than a store allows.
+const SKEWED: &str = "RequestTimeTooSkewed";
 /// Error codes of S3 that mean a refusal, beside HTTP's 401 and 403.
 const DENIED: [&str; 10] = [
     "AccessDenied",
@@ -47,7 +73,7 @@ const DENIED: [&str; 10] = [
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
-    "RequestTimeTooSkewed",
+    SKEWED,
     "SignatureDoesNotMatch",
     "UnauthorizedAccess",
     "XAdminUserNotFound",
@@ -55,15 +81,25 @@ const DENIED: [&str; 10] = [
 /// Error codes of S3 and compatible stores that mean that it is full.
 const FULL: [&str; 4] =
     ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
-/// The bucket, not the object.
-const NO_BUCKET: &str = "NoSuchBucket";
-/// Codes that say who was refused, not just that.
-const CREDENTIALS: [&str; 2] = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
+/// The bucket or the container, not the object.
+const NO_BUCKET: [&str; 4] =
+    ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"];
+/// Codes that say who was refused, not just that. The last five are Azure's.
+const CREDENTIALS: [&str; 8] = [
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    SKEWED,
+    "AccountIsDisabled",
+    "AuthenticationFailed",
+    "AuthorizationFailure",
+    "InvalidAuthenticationInfo",
+    "NoAuthenticationInformation",
+];
 /// The store got other bytes than were sent, and took none of them.
 const DAMAGED: [&str; 4] =
     ["BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"];
 /// The object or the upload, and nothing else.
-const NO_OBJECT: [&str; 2] = ["NoSuchKey", "NoSuchUpload"];
+const NO_OBJECT: [&str; 3] = ["NoSuchKey", "NoSuchUpload", "BlobNotFound"];
 
 impl Place {
     /// The failure that `error` is, while `doing` something ("write the dump").
@@ -74,12 +110,19 @@ impl Place {
         };
         Failure::new(
             reason,
-            format!("could not {doing} in {self}: {}; {}", cause.trim_end_matches('.'), self.remedy(reason)),
+            format!(
+                "could not {doing} in {self}: {}; {}",
+                cause.trim_end_matches('.'),
+                self.remedy(reason, &cause)
+            ),
         )
     }
 
-    fn remedy(&self, reason: Reason) -> String {
+    fn remedy(&self, reason: Reason, cause: &str) -> String {
         match (self, reason) {
+            (Self::Bucket { .. }, Reason::StorageDenied) if cause.starts_with(SKEWED) => {
+                "the clock of the pod's node or of the store is wrong: correct it".into()
+            }
             (Self::Bucket { secret: Some(secret), .. }, Reason::StorageDenied) => {
                 format!("check the keys in Secret {secret:?} and that they may read, write and delete there")
             }
@@ -88,6 +131,15 @@ impl Place {
                  store's keys"
                     .into()
             }
+            (Self::Bucket { kind: Kind::Azure, secret, .. }, Reason::StorageNotFound) => format!(
+                "create the container, or correct bucket or endpoint in spec.storageDestination or the account in Secret \
+                 {:?}",
+                secret.as_deref().unwrap_or_default()
+            ),
+            (Self::Bucket { kind: Kind::Azure, secret: Some(secret), .. }, Reason::StorageUnavailable) => format!(
+                "check the account's name in Secret {secret:?}, spec.storageDestination.endpoint, network policies and, \
+                 for a private certificate, caSecret"
+            ),
             (Self::Bucket { .. }, Reason::StorageNotFound) => {
                 "create the bucket, or correct bucket, endpoint or region in spec.storageDestination".into()
             }
@@ -132,8 +184,8 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
     );
     let reason = match code.as_str() {
-        NO_BUCKET => Reason::StorageNotFound,
-        code if DENIED.contains(&code) => Reason::StorageDenied,
+        code if NO_BUCKET.contains(&code) => Reason::StorageNotFound,
+        code if DENIED.contains(&code) || CREDENTIALS.contains(&code) => Reason::StorageDenied,
         code if FULL.contains(&code) => Reason::StorageFull,
         // Another hand has ended the upload: a second attempt makes a new one.
         "NoSuchUpload" => Reason::StorageUnavailable,
@@ -148,7 +200,8 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         (code, Some(message)) if DAMAGED.contains(&code) => {
             format!("bytes were changed on their way and the store took none ({code}: {message})")
         }
-        (code, Some(message)) => format!("{code}: {message}"),
+        // Azure's second line and third are the request's number and time.
+        (code, Some(message)) => format!("{code}: {}", message.lines().next().unwrap_or_default()),
     };
     (reason, shortened(cause))
 }
@@ -208,7 +261,12 @@ mod tests {
     use super::*;
 
     fn bucket() -> Place {
-        Place::Bucket { bucket: "b".into(), endpoint: "http://s3:9000".into(), secret: Some("store".into()) }
+        of(Kind::S3)
+    }
+
+    fn of(kind: Kind) -> Place {
+        let (bucket, endpoint, secret) = ("b".into(), "http://s3:9000".into(), Some("store".into()));
+        Place::Bucket { kind, bucket, endpoint, secret }
     }
 
     fn body(code: &str) -> Box<dyn StdError + Send + Sync> {
@@ -282,6 +340,45 @@ mod tests {
             let failure = claim.failure("write", &Error::Generic { store: "LocalFileSystem", source });
             assert_eq!(failure.reason, reason, "{failure}");
         }
+    }
+
+    #[test]
+    fn azure_has_words_of_its_own() {
+        let azure = of(Kind::Azure);
+        let path = || "p".to_owned();
+        for (error, reason, words) in [
+            (
+                Error::NotFound { path: path(), source: body("ContainerNotFound") },
+                Reason::StorageNotFound,
+                "the account in Secret \"store\"",
+            ),
+            (generic("InvalidAuthenticationInfo"), Reason::StorageDenied, "check the keys in Secret"),
+            (
+                Error::PermissionDenied { path: path(), source: body("AuthorizationFailure") },
+                Reason::StorageDenied,
+                "check the keys in Secret",
+            ),
+            (
+                Error::Generic { store: "MicrosoftAzure", source: "no such host".into() },
+                Reason::StorageUnavailable,
+                "the account's name in Secret",
+            ),
+        ] {
+            let failure = azure.failure("write", &error);
+            assert_eq!(failure.reason, reason, "{failure}");
+            assert!(
+                failure.message.contains(words) && failure.message.contains("container \"b\""),
+                "{failure}"
+            );
+        }
+        let text = "<Code>BlobNotFound</Code><Message>gone\nRequestId:1\nTime:2</Message>";
+        let absent = Error::NotFound { path: path(), source: text.into() };
+        assert!(Place::is_absent(&absent));
+        let said = azure.failure("read", &absent).message;
+        assert!(said.contains("BlobNotFound: gone;"), "{said}");
+        let denied = |code: &str| Error::PermissionDenied { path: path(), source: body(code) };
+        assert!(!azure.may_be_absent(&denied("AuthenticationFailed")));
+        assert!(azure.may_be_absent(&denied("AuthorizationPermissionMismatch")));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use dbbackup_api::{DatabaseBackupSpec, backup::DatabaseTls, storage::StorageType
 use dbbackup_protocol::{
     contract::Issue,
     pod::{
-        AGENT_DIR, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR, DATABASE_TLS_DIR, PRIVATE_KEY_DIR,
-        S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR,
-        STORAGE_CREDENTIALS_DIR,
+        AGENT_DIR, AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS_TOKEN, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR,
+        DATABASE_TLS_DIR, GCS_CREDENTIALS, PRIVATE_KEY_DIR, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY,
+        S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR, STORAGE_CREDENTIALS_DIR,
     },
     work_order::SecretKey,
 };
@@ -141,23 +141,21 @@ fn bindings(parts: &Parts<'_>) -> Vec<SecretFiles> {
 }
 
 fn credentials(spec: &DatabaseBackupSpec) -> Vec<SecretFiles> {
-    let keys = [S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN];
-    let secret = spec.storage_destination.secret_name.iter().filter(|_| is_s3(spec));
-    secret
-        .map(|secret| SecretFiles {
-            secret: secret.clone(),
-            files: keys.map(|key| (key.to_owned(), key.to_owned())).into(),
-        })
-        .collect()
+    let keys: &[&str] = match spec.storage_destination.type_ {
+        StorageType::S3 => &[S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN],
+        StorageType::Gcs => &[GCS_CREDENTIALS],
+        StorageType::Azure => &[AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS_TOKEN],
+        StorageType::Pvc => return vec![],
+    };
+    let files: Vec<_> = keys.iter().map(|&key| (key.to_owned(), key.to_owned())).collect();
+    let secret = spec.storage_destination.secret_name.iter();
+    secret.map(|secret| SecretFiles { secret: secret.clone(), files: files.clone() }).collect()
 }
 
 fn storage_ca(spec: &DatabaseBackupSpec) -> Vec<SecretFiles> {
-    let ca = spec.storage_destination.ca_secret.iter().filter(|_| is_s3(spec));
+    let destination = &spec.storage_destination;
+    let ca = destination.ca_secret.iter().filter(|_| destination.type_ != StorageType::Pvc);
     ca.map(|ca| SecretFiles { secret: ca.name.clone(), files: vec![(ca.key.clone(), CA.into())] }).collect()
-}
-
-fn is_s3(spec: &DatabaseBackupSpec) -> bool {
-    spec.storage_destination.type_ == StorageType::S3
 }
 
 fn claim(spec: &DatabaseBackupSpec, purpose: Purpose) -> Option<Mounted> {

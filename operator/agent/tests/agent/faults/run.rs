@@ -85,6 +85,7 @@ impl Dump {
             force_path_style: true,
             secret: Some("store".into()),
             ca: None,
+            maximum_parts: None,
         });
         let credentials = pod.path(pod::STORAGE_CREDENTIALS_DIR);
         fs::create_dir_all(&credentials).unwrap();

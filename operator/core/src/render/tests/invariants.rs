@@ -228,7 +228,7 @@ prop_compose! {
 
 prop_compose! {
     fn spec()(
-        s3 in any::<bool>(),
+        kind in prop_oneof![Just(StorageType::S3), Just(StorageType::Pvc), Just(StorageType::Gcs), Just(StorageType::Azure)],
         (database_type, host, database, image) in (nasty(), nasty(), nasty(), nasty()),
         (path, bucket, claim) in (prop_oneof![4 => "[a-z$/]{0,10}", 1 => nasty()], name(), name()),
         (endpoint, region) in (option::of(name().prop_map(|host| format!("https://{host}"))), option::of(nasty())),
@@ -252,7 +252,7 @@ prop_compose! {
         tls.ca_secret = ca;
         tls.client_secret_name = client_secret;
         let storage = &mut spec.storage_destination;
-        storage.type_ = if s3 { StorageType::S3 } else { StorageType::Pvc };
+        storage.type_ = kind;
         storage.path = Some(path);
         storage.bucket = Some(bucket);
         storage.pvc_name = Some(claim);
