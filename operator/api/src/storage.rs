@@ -46,8 +46,10 @@ impl StorageType {
     validation = Rule::new("self.type != 'pvc' || !(has(self.endpoint) || has(self.caSecret))")
         .message("storageDestination.endpoint and caSecret belong to types s3, gcs and azure"),
     validation = Rule::new(
-        "self.type == 's3' || !(has(self.region) || has(self.forcePathStyle) || has(self.maximumParts))"
-    ).message("storageDestination.region, forcePathStyle and maximumParts belong to type s3 only"),
+        "self.type == 's3' || !(has(self.region) || has(self.forcePathStyle) || has(self.maximumParts) || has(self.webIdentity))"
+    ).message("storageDestination.region, forcePathStyle, maximumParts and webIdentity belong to type s3 only"),
+    validation = Rule::new("!has(self.webIdentity) || !has(self.secretName)")
+        .message("storageDestination needs either secretName or webIdentity"),
     validation = Rule::new("self.type != 'azure' || has(self.secretName)").message(
         "storageDestination.secretName is required for type azure: the Secret names the account and has its key or a SAS token"
     )
@@ -107,6 +109,32 @@ pub struct StorageDestination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 10_000))]
     pub maximum_parts: Option<i32>,
+    /// A role to assume with a service account's token, instead of the keys of a Secret. For s3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_identity: Option<WebIdentity>,
+}
+
+/// A role that a service account may assume, as Amazon's "IAM roles for service accounts" and what compatible stores offer. The pod
+/// gets a token of the service account that is for `sts.amazonaws.com` alone, in the container that writes to the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebIdentity {
+    /// ARN of the role, for example `arn:aws:iam::123456789012:role/backup`.
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^arn:[!-~]+$')").message(
+        "storageDestination.webIdentity.roleArn is the ARN of a role, such as arn:aws:iam::123456789012:role/backup"
+    ))]
+    pub role_arn: String,
+    /// Name of a ServiceAccount in the same namespace. Whoever writes it here must be allowed to make its tokens.
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: String,
+    /// URL of the security token service; always encrypted, `caSecret` counts for it as well. Unset: Amazon's in `region`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^https://[^/@?#\\\\s]+/?$')").message(
+        "storageDestination.webIdentity.stsEndpoint is a URL such as https://sts.example.com, without path, user or query"
+    ))]
+    pub sts_endpoint: Option<String>,
 }
 
 /// A key of a Secret in the same namespace.

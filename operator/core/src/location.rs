@@ -1,6 +1,6 @@
 //! Where a backup is, as a `DatabaseSnapshot` says it: made from a run's work order.
 
-use dbbackup_api::storage::{SecretKeyRef, StorageDestination, StorageType};
+use dbbackup_api::storage::{SecretKeyRef, StorageDestination, StorageType, WebIdentity};
 use dbbackup_protocol::work_order::{Azure, Gcs, S3, SecretKey, Storage};
 
 /// The reverse of [`crate::render::destination`].
@@ -16,6 +16,7 @@ pub(crate) fn destination(storage: &Storage) -> StorageDestination {
         force_path_style: None,
         ca_secret: None,
         maximum_parts: None,
+        web_identity: None,
     };
     let ca_secret = |ca: &Option<SecretKey>| {
         let ca = ca.as_ref();
@@ -26,20 +27,33 @@ pub(crate) fn destination(storage: &Storage) -> StorageDestination {
         Storage::Pvc { claim, path } => {
             StorageDestination { pvc_name: Some(claim.clone()), path: some(path), ..nothing }
         }
-        Storage::S3(S3 { bucket, path, endpoint, region, force_path_style, secret, ca, maximum_parts }) => {
-            StorageDestination {
-                type_: StorageType::S3,
-                bucket: Some(bucket.clone()),
-                path: some(path),
-                secret_name: secret.clone(),
-                endpoint: endpoint.clone(),
-                region: region.clone(),
-                force_path_style: Some(*force_path_style),
-                ca_secret: ca_secret(ca),
-                maximum_parts: maximum_parts.and_then(|parts| i32::try_from(parts).ok()),
-                ..nothing
-            }
-        }
+        Storage::S3(S3 {
+            bucket,
+            path,
+            endpoint,
+            region,
+            force_path_style,
+            secret,
+            ca,
+            maximum_parts,
+            web_identity,
+        }) => StorageDestination {
+            type_: StorageType::S3,
+            bucket: Some(bucket.clone()),
+            path: some(path),
+            secret_name: secret.clone(),
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            force_path_style: Some(*force_path_style),
+            ca_secret: ca_secret(ca),
+            maximum_parts: maximum_parts.and_then(|parts| i32::try_from(parts).ok()),
+            web_identity: web_identity.as_ref().map(|identity| WebIdentity {
+                role_arn: identity.role.clone(),
+                service_account_name: identity.service_account.clone(),
+                sts_endpoint: identity.sts_endpoint.clone(),
+            }),
+            ..nothing
+        },
         Storage::Gcs(Gcs { bucket, path, endpoint, secret, ca }) => StorageDestination {
             type_: StorageType::Gcs,
             bucket: Some(bucket.clone()),

@@ -39,6 +39,12 @@ pub const STORAGE_CREDENTIALS_DIR: &str = "/credentials";
 pub const STORAGE_CA_DIR: &str = "/run/db-backup/storage-ca";
 /// Authorities for the storage endpoint's certificate.
 pub const STORAGE_CA: &str = "/run/db-backup/storage-ca/ca.crt";
+/// Folder of the mover with [`WEB_IDENTITY_TOKEN`].
+pub const WEB_IDENTITY_DIR: &str = "/run/db-backup/web-identity";
+/// A service account's token for [`WEB_IDENTITY_AUDIENCE`], which the kubelet renews.
+pub const WEB_IDENTITY_TOKEN: &str = "/run/db-backup/web-identity/token";
+/// For whom the token is, and for nobody else: the API server takes it for nothing.
+pub const WEB_IDENTITY_AUDIENCE: &str = "sts.amazonaws.com";
 /// Folder of the mover of a restore with [`PRIVATE_KEY`].
 pub const PRIVATE_KEY_DIR: &str = "/run/db-backup/private-key";
 /// The private key that opens the backup.

@@ -140,6 +140,20 @@ pub struct S3 {
     /// Of how many parts the store takes an upload; none: 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum_parts: Option<u32>,
+    /// Who signs requests instead of the keys of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_identity: Option<WebIdentity>,
+}
+
+/// A role that the token at [`crate::pod::WEB_IDENTITY_TOKEN`] may assume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebIdentity {
+    /// Its ARN.
+    pub role: String,
+    /// Whose token it is, for messages.
+    pub service_account: String,
+    /// URL of the security token service; none: Amazon's in the region.
+    pub sts_endpoint: Option<String>,
 }
 
 /// A destination in Google Cloud Storage.

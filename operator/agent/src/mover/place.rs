@@ -3,8 +3,9 @@
 use std::{error::Error as StdError, fmt, io};
 
 use dbbackup_protocol::{
+    pod,
     report::Reason,
-    work_order::{Azure, Gcs, S3, Storage},
+    work_order::{Azure, Gcs, S3, Storage, WebIdentity},
 };
 use rustix::io::Errno;
 
@@ -13,8 +14,27 @@ use crate::failure::Failure;
 /// A destination as messages name it.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Bucket { kind: Kind, bucket: String, endpoint: String, secret: Option<String> },
+    Bucket { kind: Kind, bucket: String, endpoint: String, signer: Signer },
     Claim { claim: String },
+}
+
+/// Whose name requests carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signer {
+    Nobody,
+    /// The keys of this Secret.
+    Secret(String),
+    /// This role, assumed by this service account.
+    Role {
+        role: String,
+        service_account: String,
+    },
+}
+
+impl From<Option<&String>> for Signer {
+    fn from(secret: Option<&String>) -> Self {
+        secret.map_or(Self::Nobody, |secret| Self::Secret(secret.clone()))
+    }
 }
 
 /// Of an object store.
@@ -39,25 +59,30 @@ impl fmt::Display for Place {
 
 impl From<&Storage> for Place {
     fn from(storage: &Storage) -> Self {
-        let bucket =
-            |kind, bucket: &String, (endpoint, usual): (&Option<String>, &str), secret: Option<&String>| {
-                Self::Bucket {
-                    kind,
-                    bucket: bucket.clone(),
-                    endpoint: endpoint.clone().unwrap_or_else(|| usual.to_owned()),
-                    secret: secret.cloned(),
-                }
-            };
+        let bucket = |kind, bucket: &String, (endpoint, usual): (&Option<String>, &str), signer: Signer| {
+            Self::Bucket {
+                kind,
+                bucket: bucket.clone(),
+                endpoint: endpoint.clone().unwrap_or_else(|| usual.to_owned()),
+                signer,
+            }
+        };
         match storage {
-            Storage::S3(S3 { bucket: name, endpoint, secret, .. }) => {
-                bucket(Kind::S3, name, (endpoint, "Amazon S3"), secret.as_ref())
+            Storage::S3(S3 { bucket: name, endpoint, secret, web_identity, .. }) => {
+                let signer = match (secret, web_identity) {
+                    (None, Some(WebIdentity { role, service_account, .. })) => {
+                        Signer::Role { role: role.clone(), service_account: service_account.clone() }
+                    }
+                    (secret, _) => secret.as_ref().into(),
+                };
+                bucket(Kind::S3, name, (endpoint, "Amazon S3"), signer)
             }
             Storage::Pvc { claim, .. } => Self::Claim { claim: claim.clone() },
             Storage::Gcs(Gcs { bucket: name, endpoint, secret, .. }) => {
-                bucket(Kind::Gcs, name, (endpoint, "Google Cloud Storage"), secret.as_ref())
+                bucket(Kind::Gcs, name, (endpoint, "Google Cloud Storage"), secret.as_ref().into())
             }
             Storage::Azure(Azure { container, endpoint, secret, .. }) => {
-                bucket(Kind::Azure, container, (endpoint, "Azure Blob Storage"), Some(secret))
+                bucket(Kind::Azure, container, (endpoint, "Azure Blob Storage"), Some(secret).into())
             }
         }
     }
@@ -65,10 +90,13 @@ impl From<&Storage> for Place {
 
 /// The clocks differ by more than a store allows.
 const SKEWED: &str = "RequestTimeTooSkewed";
-/// Error codes of S3 that mean a refusal, beside HTTP's 401 and 403.
-const DENIED: [&str; 10] = [
+/// Error codes of S3 and of its token service that mean a refusal, beside HTTP's 401 and 403.
+const DENIED: [&str; 13] = [
     "AccessDenied",
     "AllAccessDisabled",
+    "ExpiredTokenException",
+    "IDPRejectedClaim",
+    "InvalidIdentityToken",
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidAccessKeyId",
@@ -123,20 +151,24 @@ impl Place {
             (Self::Bucket { .. }, Reason::StorageDenied) if cause.starts_with(SKEWED) => {
                 "the clock of the pod's node or of the store is wrong: correct it".into()
             }
-            (Self::Bucket { secret: Some(secret), .. }, Reason::StorageDenied) => {
+            (Self::Bucket { signer: Signer::Role { role, service_account }, .. }, Reason::StorageDenied) => format!(
+                "check that role {role} trusts service account {service_account:?} of this namespace for {audience} and may \
+                 read, write and delete there",
+                audience = pod::WEB_IDENTITY_AUDIENCE
+            ),
+            (Self::Bucket { signer: Signer::Secret(secret), .. }, Reason::StorageDenied) => {
                 format!("check the keys in Secret {secret:?} and that they may read, write and delete there")
             }
-            (Self::Bucket { secret: None, .. }, Reason::StorageDenied) => {
+            (Self::Bucket { signer: Signer::Nobody, .. }, Reason::StorageDenied) => {
                 "no spec.storageDestination.secretName is given, so requests are not signed: name a Secret with the \
                  store's keys"
                     .into()
             }
-            (Self::Bucket { kind: Kind::Azure, secret, .. }, Reason::StorageNotFound) => format!(
+            (Self::Bucket { kind: Kind::Azure, signer: Signer::Secret(secret), .. }, Reason::StorageNotFound) => format!(
                 "create the container, or correct bucket or endpoint in spec.storageDestination or the account in Secret \
-                 {:?}",
-                secret.as_deref().unwrap_or_default()
+                 {secret:?}"
             ),
-            (Self::Bucket { kind: Kind::Azure, secret: Some(secret), .. }, Reason::StorageUnavailable) => format!(
+            (Self::Bucket { kind: Kind::Azure, signer: Signer::Secret(secret), .. }, Reason::StorageUnavailable) => format!(
                 "check the account's name in Secret {secret:?}, spec.storageDestination.endpoint, network policies and, \
                  for a private certificate, caSecret"
             ),
@@ -255,142 +287,4 @@ fn shortened(text: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use object_store::Error;
-
-    use super::*;
-
-    fn bucket() -> Place {
-        of(Kind::S3)
-    }
-
-    fn of(kind: Kind) -> Place {
-        let (bucket, endpoint, secret) = ("b".into(), "http://s3:9000".into(), Some("store".into()));
-        Place::Bucket { kind, bucket, endpoint, secret }
-    }
-
-    fn body(code: &str) -> Box<dyn StdError + Send + Sync> {
-        format!(
-            "Server returned non-2xx status code: 400 Bad Request: <Error><Code>{code}</Code><Message>m {code}</Message>"
-        )
-        .into()
-    }
-
-    fn generic(code: &str) -> Error {
-        Error::Generic { store: "S3", source: body(code) }
-    }
-
-    #[test]
-    fn errors_of_a_bucket_have_their_reason_cause_and_remedy() {
-        let path = || "p".to_owned();
-        for (error, reason, words) in [
-            (
-                Error::NotFound { path: path(), source: body("NoSuchBucket") },
-                Reason::StorageNotFound,
-                "create the bucket",
-            ),
-            (
-                Error::NotFound { path: path(), source: body("NoSuchUpload") },
-                Reason::StorageUnavailable,
-                "NoSuchUpload",
-            ),
-            (Error::NotFound { path: path(), source: "404".into() }, Reason::StorageNotFound, "404"),
-            (
-                Error::PermissionDenied { path: path(), source: body("AccessDenied") },
-                Reason::StorageDenied,
-                "\"store\"",
-            ),
-            (Error::Unauthenticated { path: path(), source: "401".into() }, Reason::StorageDenied, "401"),
-            (generic("InvalidAccessKeyId"), Reason::StorageDenied, "m InvalidAccessKeyId"),
-            (generic("QuotaExceeded"), Reason::StorageFull, "make room"),
-            (generic("BadDigest"), Reason::StorageUnavailable, "changed on their way"),
-            (
-                Error::Generic { store: "S3", source: "connection refused".into() },
-                Reason::StorageUnavailable,
-                "endpoint",
-            ),
-        ] {
-            let failure = bucket().failure("write", &error);
-            assert_eq!(failure.reason, reason, "{failure}");
-            assert!(failure.message.contains(words), "{failure}");
-            assert!(failure.message.contains("\"b\" at http://s3:9000"), "{failure}");
-        }
-    }
-
-    #[test]
-    fn only_an_answer_is_a_refusal() {
-        assert!(Place::is_refusal(&generic("BadDigest")));
-        for source in ["connection refused", "Server returned non-2xx status code: 504 Gateway Timeout: "] {
-            assert!(!Place::is_refusal(&Error::Generic { store: "S3", source: source.into() }), "{source}");
-        }
-    }
-
-    #[test]
-    fn errors_of_a_claim_come_from_errno() {
-        let claim = Place::Claim { claim: "c".into() };
-        for (errno, reason) in [
-            (Errno::NOSPC, Reason::StorageFull),
-            (Errno::DQUOT, Reason::StorageFull),
-            (Errno::ROFS, Reason::StorageDenied),
-            (Errno::ACCESS, Reason::StorageDenied),
-            (Errno::NOENT, Reason::StorageNotFound),
-            (Errno::IO, Reason::StorageUnavailable),
-        ] {
-            let source = Box::new(io::Error::from(errno));
-            let failure = claim.failure("write", &Error::Generic { store: "LocalFileSystem", source });
-            assert_eq!(failure.reason, reason, "{failure}");
-        }
-    }
-
-    #[test]
-    fn azure_has_words_of_its_own() {
-        let azure = of(Kind::Azure);
-        let path = || "p".to_owned();
-        for (error, reason, words) in [
-            (
-                Error::NotFound { path: path(), source: body("ContainerNotFound") },
-                Reason::StorageNotFound,
-                "the account in Secret \"store\"",
-            ),
-            (generic("InvalidAuthenticationInfo"), Reason::StorageDenied, "check the keys in Secret"),
-            (
-                Error::PermissionDenied { path: path(), source: body("AuthorizationFailure") },
-                Reason::StorageDenied,
-                "check the keys in Secret",
-            ),
-            (
-                Error::Generic { store: "MicrosoftAzure", source: "no such host".into() },
-                Reason::StorageUnavailable,
-                "the account's name in Secret",
-            ),
-        ] {
-            let failure = azure.failure("write", &error);
-            assert_eq!(failure.reason, reason, "{failure}");
-            assert!(
-                failure.message.contains(words) && failure.message.contains("container \"b\""),
-                "{failure}"
-            );
-        }
-        let text = "<Code>BlobNotFound</Code><Message>gone\nRequestId:1\nTime:2</Message>";
-        let absent = Error::NotFound { path: path(), source: text.into() };
-        assert!(Place::is_absent(&absent));
-        let said = azure.failure("read", &absent).message;
-        assert!(said.contains("BlobNotFound: gone;"), "{said}");
-        let denied = |code: &str| Error::PermissionDenied { path: path(), source: body(code) };
-        assert!(!azure.may_be_absent(&denied("AuthenticationFailed")));
-        assert!(azure.may_be_absent(&denied("AuthorizationPermissionMismatch")));
-    }
-
-    #[test]
-    fn an_absent_object_is_not_an_absent_bucket() {
-        let absent = |code: &str| Error::NotFound { path: "p".into(), source: body(code) };
-        assert!(Place::is_absent(&absent("NoSuchKey")));
-        assert!(Place::is_absent(&absent("NoSuchUpload")));
-        assert!(!Place::is_absent(&absent("NoSuchBucket")));
-        assert!(!Place::is_absent(&absent("XAdminUserNotFound")));
-        assert_eq!(bucket().failure("read", &absent("XAdminUserNotFound")).reason, Reason::StorageDenied);
-        let denied = |code: &str| Error::PermissionDenied { path: "p".into(), source: body(code) };
-        assert!(bucket().may_be_absent(&denied("AccessDenied")));
-        assert!(!bucket().may_be_absent(&denied("SignatureDoesNotMatch")));
-    }
-}
+mod tests;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use dbbackup_protocol::{pod, work_order::S3};
-use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
+use dbbackup_protocol::{
+    pod,
+    work_order::{S3, WebIdentity},
+};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 
 use super::{
     access::{credential, options, retries, unusable},
@@ -13,6 +16,8 @@ use super::{
 };
 use crate::{failure::Failure, paths::PodPaths};
 
+/// Under which name the role's sessions are in the store's log.
+const SESSION: &str = "db-backup-operator";
 /// Amazon's, and what compatible stores take.
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -43,10 +48,11 @@ pub(crate) fn bucket(
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(server_of(endpoint, s3));
     }
-    builder = match &s3.secret {
+    builder = match (&s3.secret, &s3.web_identity) {
         // No credential given means none used: never the node's instance metadata.
-        None => builder.with_skip_signature(true),
-        Some(secret) => {
+        (None, None) => builder.with_skip_signature(true),
+        (None, Some(identity)) => assuming(builder, identity, paths),
+        (Some(secret), _) => {
             let builder = builder
                 .with_access_key_id(credential(paths, secret, pod::S3_ACCESS_KEY_ID)?)
                 .with_secret_access_key(credential(paths, secret, pod::S3_SECRET_ACCESS_KEY)?);
@@ -57,11 +63,26 @@ pub(crate) fn bucket(
         }
     };
     let bucket = Arc::new(builder.build().map_err(|error| unusable(place, &error))?);
-    let uploads = s3.secret.as_ref().map(|_| {
+    let signed = s3.secret.is_some() || s3.web_identity.is_some();
+    let uploads = signed.then(|| {
         Uploads::new(Arc::clone(&bucket), &options, bucket_url(s3, region), region.to_owned())
             .map_err(|error| unusable(place, &error))
     });
     Ok((bucket, uploads.transpose()?))
+}
+
+/// Keys that the token service hands out, and again five minutes before they end. The token is read each time.
+fn assuming(builder: AmazonS3Builder, identity: &WebIdentity, paths: &PodPaths) -> AmazonS3Builder {
+    let WebIdentity { role, service_account: _, sts_endpoint } = identity;
+    let token = paths.web_identity_token.to_string_lossy();
+    let builder = builder
+        .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token)
+        .with_config(AmazonS3ConfigKey::RoleArn, role)
+        .with_config(AmazonS3ConfigKey::RoleSessionName, SESSION);
+    match sts_endpoint {
+        Some(endpoint) => builder.with_config(AmazonS3ConfigKey::StsEndpoint, endpoint.trim_end_matches('/')),
+        None => builder,
+    }
 }
 
 /// Where the bucket itself answers, as `object_store` has it.
@@ -94,6 +115,7 @@ mod tests {
             secret: Some("store".into()),
             ca: None,
             maximum_parts: None,
+            web_identity: None,
         }
     }
 

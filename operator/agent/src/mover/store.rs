@@ -102,8 +102,9 @@ impl Store {
     /// Any object store as a bucket.
     #[cfg(test)]
     pub(crate) fn of_bucket(objects: Arc<dyn ObjectStore>) -> Self {
-        let (kind, endpoint) = (super::place::Kind::S3, "memory".into());
-        let place = Place::Bucket { kind, bucket: "b".into(), endpoint, secret: None };
+        use super::place::{Kind, Signer};
+        let (kind, endpoint, signer) = (Kind::S3, "memory".into(), Signer::Nobody);
+        let place = Place::Bucket { kind, bucket: "b".into(), endpoint, signer };
         Self { objects, place, root: None, uploads: None, maximum_chunks: 6 }
     }
 
@@ -332,6 +333,7 @@ mod tests {
             secret: Some("store".into()),
             ca: None,
             maximum_parts: None,
+            web_identity: None,
         }
     }
 

@@ -35,6 +35,7 @@ fn s3(endpoint: &str) -> S3 {
         secret: Some("store".into()),
         ca: None,
         maximum_parts: None,
+        web_identity: None,
     }
 }
 

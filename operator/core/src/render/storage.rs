@@ -4,7 +4,7 @@
 use dbbackup_api::storage::{StorageDestination, StorageType};
 use dbbackup_protocol::{
     contract::Issue,
-    work_order::{Azure, Gcs, S3, SecretKey, Storage},
+    work_order::{Azure, Gcs, S3, SecretKey, Storage, WebIdentity},
 };
 
 use crate::secrets;
@@ -43,7 +43,10 @@ pub fn destination(destination: &StorageDestination) -> Result<Storage, Vec<Issu
                     secret: account(destination, &mut issues)?,
                     ca,
                 }),
-                StorageType::S3 | StorageType::Pvc => Storage::S3(s3(destination, bucket, path, ca)),
+                StorageType::S3 | StorageType::Pvc => {
+                    let identity = web_identity(destination, &mut issues);
+                    Storage::S3(S3 { web_identity: identity, ..s3(destination, bucket, path, ca) })
+                }
             })
         }),
     };
@@ -91,7 +94,28 @@ fn s3(destination: &StorageDestination, bucket: String, path: String, ca: Option
         secret: destination.secret_name.clone(),
         ca,
         maximum_parts: destination.maximum_parts.map(|parts| parts.clamp(100, 10_000).unsigned_abs()),
+        web_identity: None,
     }
+}
+
+fn web_identity(destination: &StorageDestination, issues: &mut Vec<Issue>) -> Option<WebIdentity> {
+    let identity = destination.web_identity.as_ref()?;
+    let pointer = "/storageDestination/webIdentity/serviceAccountName";
+    issues.extend(secrets::name_issue(pointer, &identity.service_account_name));
+    // A token is never sent in plain text.
+    let fine = |url: &String| is_endpoint(url) && url.starts_with("https://");
+    if !identity.sts_endpoint.iter().all(fine) {
+        let message = "must be a URL such as https://sts.example.com, without path, user or query";
+        issues.push(issue("webIdentity/stsEndpoint", "EndpointInvalid", message));
+    }
+    if destination.secret_name.is_some() {
+        issues.push(issue("webIdentity", "CredentialsAmbiguous", "and secretName exclude each other"));
+    }
+    Some(WebIdentity {
+        role: identity.role_arn.clone(),
+        service_account: identity.service_account_name.clone(),
+        sts_endpoint: identity.sts_endpoint.clone(),
+    })
 }
 
 /// The Secret that names the account: without one nobody knows whose container it is.

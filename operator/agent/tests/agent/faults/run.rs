@@ -86,6 +86,7 @@ impl Dump {
             secret: Some("store".into()),
             ca: None,
             maximum_parts: None,
+            web_identity: None,
         });
         let credentials = pod.path(pod::STORAGE_CREDENTIALS_DIR);
         fs::create_dir_all(&credentials).unwrap();
