@@ -19,6 +19,8 @@ pub struct PodPaths {
     pub bindings: PathBuf,
     /// One file for each key of the storage secret.
     pub credentials: PathBuf,
+    /// The token of a service account, for the store's token service.
+    pub web_identity_token: PathBuf,
     /// Authorities of the storage endpoint.
     pub storage_ca: PathBuf,
     /// The private key of a restore.
@@ -46,6 +48,7 @@ impl PodPaths {
             scratch: at(pod::SCRATCH_DIR),
             bindings: at(pod::BINDINGS_DIR),
             credentials: at(pod::STORAGE_CREDENTIALS_DIR),
+            web_identity_token: at(pod::WEB_IDENTITY_TOKEN),
             storage_ca: at(pod::STORAGE_CA),
             private_key: at(pod::PRIVATE_KEY),
             backups: at(pod::BACKUPS_DIR),

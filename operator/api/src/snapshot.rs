@@ -103,7 +103,8 @@ pub struct SnapshotLocation {
     /// Folder in the bucket or on the claim: `manifest.json` in it names everything.
     #[schemars(length(min = 1, max = 1024))]
     pub folder: String,
-    /// The same in one line, to read: `s3://bucket/folder` or `pvc://claim/folder`.
+    /// The same in one line, to read: `s3://bucket/folder`, `gs://bucket/folder`,
+    /// `azure://container/folder` or `pvc://claim/folder`.
     #[schemars(length(min = 1, max = 1536))]
     pub url: String,
     /// SHA-256 of the manifest, hex. The manifest has those of all objects.

@@ -136,6 +136,11 @@ impl Uses {
             StorageType::Pvc => {
                 format!("pvc:{namespace}/{}", storage.pvc_name.as_deref().unwrap_or_default())
             }
+            // The account is in the Secret, and two accounts have containers of one name.
+            StorageType::Azure if storage.endpoint.is_none() => {
+                let secret = storage.secret_name.as_deref().unwrap_or_default();
+                format!("azure:{namespace}/{secret}/{}", storage.bucket.as_deref().unwrap_or_default())
+            }
             kind => {
                 let endpoint = storage.endpoint.as_deref().unwrap_or_default().trim_end_matches('/');
                 format!("{}:{endpoint}/{}", kind.as_str(), storage.bucket.as_deref().unwrap_or_default())

@@ -4,6 +4,7 @@ pub mod admit;
 pub mod decide;
 pub mod diagnosis;
 pub mod imagepolicy;
+mod location;
 pub mod names;
 pub mod observed;
 pub mod planning;

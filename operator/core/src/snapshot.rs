@@ -9,18 +9,20 @@ use dbbackup_api::{
     condition::{self, Truth},
     snapshot::{DeletionPolicy, SnapshotBackup, SnapshotContents, SnapshotLocation},
     status::{PluginIdentity, RunRecord},
-    storage::{SecretKeyRef, StorageDestination, StorageType},
 };
 use dbbackup_protocol::{
     layout,
-    work_order::{S3, SecretKey, Storage, Trigger, WorkOrder},
+    work_order::{Trigger, WorkOrder},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 pub use crate::size::size;
 
-use crate::plausible::{Predecessor, Verdict, judge};
+use crate::{
+    location::{destination, url},
+    plausible::{Predecessor, Verdict, judge},
+};
 
 /// The snapshot of a run that succeeded. `uid` is that of its `DatabaseBackup`.
 ///
@@ -86,49 +88,6 @@ pub fn of_run(
         },
         status: None,
     })
-}
-
-/// The reverse of [`crate::render::destination`].
-fn destination(storage: &Storage) -> StorageDestination {
-    let nothing = StorageDestination {
-        type_: StorageType::Pvc,
-        bucket: None,
-        path: None,
-        pvc_name: None,
-        secret_name: None,
-        endpoint: None,
-        region: None,
-        force_path_style: None,
-        ca_secret: None,
-    };
-    let some = |path: &String| Some(path.clone()).filter(|path| !path.is_empty());
-    match storage {
-        Storage::Pvc { claim, path } => {
-            StorageDestination { pvc_name: Some(claim.clone()), path: some(path), ..nothing }
-        }
-        Storage::S3(S3 { bucket, path, endpoint, region, force_path_style, secret, ca }) => {
-            StorageDestination {
-                type_: StorageType::S3,
-                bucket: Some(bucket.clone()),
-                path: some(path),
-                secret_name: secret.clone(),
-                endpoint: endpoint.clone(),
-                region: region.clone(),
-                force_path_style: Some(*force_path_style),
-                ca_secret: ca
-                    .as_ref()
-                    .map(|SecretKey { secret, key }| SecretKeyRef { name: secret.clone(), key: key.clone() }),
-                ..nothing
-            }
-        }
-    }
-}
-
-fn url(storage: &Storage, folder: &str) -> String {
-    match storage {
-        Storage::S3(s3) => format!("s3://{}/{folder}", s3.bucket),
-        Storage::Pvc { claim, .. } => format!("pvc://{claim}/{folder}"),
-    }
 }
 
 /// Reason of the condition `Plausible` where a user has said so.

@@ -31,10 +31,7 @@ pub fn folder(storage: &Storage, namespace: &str, name: &str, id: &str) -> Strin
 
 /// Folder of all runs of an object, without a slash at its ends.
 pub fn object_prefix(storage: &Storage, namespace: &str, name: &str) -> String {
-    let path = match storage {
-        Storage::S3(s3) => &s3.path,
-        Storage::Pvc { path, .. } => path,
-    };
+    let path = storage.path();
     let mut prefix = String::new();
     if !path.is_empty() {
         prefix.push_str(path);

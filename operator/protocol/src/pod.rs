@@ -39,6 +39,12 @@ pub const STORAGE_CREDENTIALS_DIR: &str = "/credentials";
 pub const STORAGE_CA_DIR: &str = "/run/db-backup/storage-ca";
 /// Authorities for the storage endpoint's certificate.
 pub const STORAGE_CA: &str = "/run/db-backup/storage-ca/ca.crt";
+/// Folder of the mover with [`WEB_IDENTITY_TOKEN`].
+pub const WEB_IDENTITY_DIR: &str = "/run/db-backup/web-identity";
+/// A service account's token for [`WEB_IDENTITY_AUDIENCE`], which the kubelet renews.
+pub const WEB_IDENTITY_TOKEN: &str = "/run/db-backup/web-identity/token";
+/// For whom the token is, and for nobody else: the API server takes it for nothing.
+pub const WEB_IDENTITY_AUDIENCE: &str = "sts.amazonaws.com";
 /// Folder of the mover of a restore with [`PRIVATE_KEY`].
 pub const PRIVATE_KEY_DIR: &str = "/run/db-backup/private-key";
 /// The private key that opens the backup.
@@ -70,6 +76,14 @@ pub const S3_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 pub const S3_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 /// Optional key of an S3 storage secret.
 pub const S3_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// Key of a storage secret for Google Cloud Storage: the JSON key file of a service account.
+pub const GCS_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// Key of a storage secret for Azure: name of the storage account.
+pub const AZURE_ACCOUNT: &str = "AZURE_STORAGE_ACCOUNT";
+/// Key of a storage secret for Azure: the account's key; or else [`AZURE_SAS_TOKEN`].
+pub const AZURE_KEY: &str = "AZURE_STORAGE_KEY";
+/// Key of a storage secret for Azure: a shared access signature.
+pub const AZURE_SAS_TOKEN: &str = "AZURE_STORAGE_SAS_TOKEN";
 
 /// The file that the kubelet reads a termination message from.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";

@@ -78,7 +78,47 @@ pub enum Storage {
         /// `spec.storageDestination.path` without slashes at its ends; may be empty.
         path: String,
     },
+    /// Google Cloud Storage.
+    Gcs(Gcs),
+    /// Azure Blob Storage.
+    Azure(Azure),
 }
+
+impl Storage {
+    /// `spec.storageDestination.path` without slashes at its ends; may be empty.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::S3(s3) => &s3.path,
+            Self::Pvc { path, .. } => path,
+            Self::Gcs(gcs) => &gcs.path,
+            Self::Azure(azure) => &azure.path,
+        }
+    }
+
+    /// Of how many chunks one object may be made.
+    pub fn maximum_chunks(&self) -> u32 {
+        match self {
+            Self::S3(s3) => s3.maximum_parts.unwrap_or(S3_PARTS),
+            // A file system has no such limit; what the others take is tried.
+            Self::Pvc { .. } | Self::Gcs(_) => S3_PARTS,
+            Self::Azure(_) => AZURE_BLOCKS,
+        }
+    }
+
+    /// Memory that the mover needs beyond that for [`S3_PARTS`], in MiB, so that an object may be as large in fewer chunks:
+    /// two of them are in memory, a chunk has 10/maximum of what is stored and 1 GiB at most.
+    pub fn extra_mebibytes(&self) -> u32 {
+        /// A chunk at 180 GB, which is what the mover's usual memory carries.
+        const USUAL: u32 = 172;
+        let chunk = USUAL.saturating_mul(S3_PARTS) / self.maximum_chunks().max(1);
+        2 * chunk.clamp(USUAL, 1024) - 2 * USUAL
+    }
+}
+
+/// Amazon's limit and Google's.
+const S3_PARTS: u32 = 10_000;
+/// Azure's limit.
+const AZURE_BLOCKS: u32 = 50_000;
 
 /// An S3 destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +135,53 @@ pub struct S3 {
     pub force_path_style: bool,
     /// Secret mounted at [`crate::pod::STORAGE_CREDENTIALS_DIR`]; none: requests are not signed.
     pub secret: Option<String>,
+    /// Secret and key of [`crate::pod::STORAGE_CA`]; none: public authorities.
+    pub ca: Option<SecretKey>,
+    /// Of how many parts the store takes an upload; none: 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum_parts: Option<u32>,
+    /// Who signs requests instead of the keys of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_identity: Option<WebIdentity>,
+}
+
+/// A role that the token at [`crate::pod::WEB_IDENTITY_TOKEN`] may assume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebIdentity {
+    /// Its ARN.
+    pub role: String,
+    /// Whose token it is, for messages.
+    pub service_account: String,
+    /// URL of the security token service; none: Amazon's in the region.
+    pub sts_endpoint: Option<String>,
+}
+
+/// A destination in Google Cloud Storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gcs {
+    /// Bucket.
+    pub bucket: String,
+    /// `spec.storageDestination.path` without slashes at its ends; may be empty.
+    pub path: String,
+    /// URL of the server; none: Google's.
+    pub endpoint: Option<String>,
+    /// Secret mounted at [`crate::pod::STORAGE_CREDENTIALS_DIR`]; none: requests are not signed.
+    pub secret: Option<String>,
+    /// Secret and key of [`crate::pod::STORAGE_CA`]; none: public authorities.
+    pub ca: Option<SecretKey>,
+}
+
+/// A destination in Azure Blob Storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Azure {
+    /// Container.
+    pub container: String,
+    /// `spec.storageDestination.path` without slashes at its ends; may be empty.
+    pub path: String,
+    /// URL of the account's server; none: that of the account at Azure.
+    pub endpoint: Option<String>,
+    /// Secret mounted at [`crate::pod::STORAGE_CREDENTIALS_DIR`]: also names the account.
+    pub secret: String,
     /// Secret and key of [`crate::pod::STORAGE_CA`]; none: public authorities.
     pub ca: Option<SecretKey>,
 }

@@ -6,6 +6,7 @@
 
 mod backup;
 mod certificates;
+mod clouds;
 mod comeback;
 mod folder;
 mod kubectl;
@@ -21,6 +22,7 @@ mod world;
 
 pub use backup::{Backup, Ended, Run, Spec, job_name, manual_job_name};
 pub use certificates::Certificates;
+pub use clouds::{Cloud, Vendor, borrowed, key_file};
 pub use comeback::{Restore, restore_of};
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use operator::Operator;

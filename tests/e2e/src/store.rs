@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
+    clouds::Cloud,
     kubectl::kubectl,
     server::{Engine, Server},
     world::World,
@@ -31,6 +32,8 @@ pub enum Store {
         /// Its name.
         name: String,
     },
+    /// A bucket or container of another vendor.
+    Cloud(Cloud),
 }
 
 impl Store {
@@ -73,6 +76,7 @@ impl Store {
                 "type": "s3", "bucket": BUCKET, "path": "some/folder",
                 "endpoint": format!("http://{}:7070", server.host()), "secretName": "store"
             }),
+            Self::Cloud(cloud) => cloud.destination(),
             Self::Claim { name, .. } => json!({"type": "pvc", "pvcName": name, "path": "some/folder"}),
         }
     }
@@ -86,6 +90,7 @@ impl Store {
             Self::S3 { server, namespace } => {
                 s3(server, &["ls", BUCKET, &format!("some/folder/{namespace}/")])?
             }
+            Self::Cloud(cloud) => return cloud.keys_of_objects(),
             // Whatever lies on a claim is the test's; mkfs made lost+found.
             Self::Claim { namespace, name } => {
                 let find = "cd /claim && find . -type f ! -path './lost+found*' | sed 's,^[.]/,,'";
@@ -105,6 +110,7 @@ impl Store {
                 let uploads = s3(server, &["uploads", BUCKET, &format!("some/folder/{namespace}/")])?;
                 Ok(uploads.lines().map(str::to_owned).collect())
             }
+            Self::Cloud(cloud) => cloud.unfinished(),
             Self::Claim { .. } => Ok(vec![]),
         }
     }
@@ -162,6 +168,7 @@ impl Store {
             Self::S3 { server, .. } => server
                 .exec([server.client("s3probe"), vec!["get".into(), BUCKET.into(), key.into()]].concat())
                 .bytes(),
+            Self::Cloud(cloud) => cloud.read(key),
             Self::Claim { namespace, name } => {
                 exec(namespace, name, &["cat", &format!("/claim/{key}")]).bytes()
             }

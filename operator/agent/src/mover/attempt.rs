@@ -56,6 +56,7 @@ impl Attempt {
     ) -> Result<(), Failure> {
         let upload = self.open.as_mut().ok_or_else(not_begun)?;
         let mut flying: JoinSet<object_store::Result<usize>> = JoinSet::new();
+        let mut number = 0;
         let landed = |result: Result<object_store::Result<usize>, tokio::task::JoinError>| match result {
             Ok(Ok(bytes)) => {
                 progress.stored(bytes);
@@ -73,6 +74,10 @@ impl Attempt {
                 }
             };
             let Some(Chunk { bytes, room, size: _ }) = chunk else { break };
+            number += 1;
+            if number > self.store.maximum_chunks() {
+                return Err(too_large(&self.store));
+            }
             let size = bytes.len();
             let part = upload.put_part(PutPayload::from(bytes));
             progress.sending();
@@ -121,6 +126,16 @@ impl Attempt {
         }
         left
     }
+}
+
+fn too_large(store: &Store) -> Failure {
+    let message = format!(
+        "the object would have more than {} parts, which {} does not take: back up less in one object, for example by \
+         database, or raise spec.storageDestination.maximumParts if the store takes more",
+        store.maximum_chunks(),
+        store.place()
+    );
+    Failure::new(Reason::StorageFull, message)
 }
 
 fn not_begun() -> Failure {
@@ -181,6 +196,28 @@ mod tests {
         assert_eq!(attempt.discard().await, 0);
         assert!(objects.head(&mine).await.is_err());
         assert!(objects.head(&neighbour).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_object_of_too_many_parts_is_refused_in_words() {
+        let mut attempt = Attempt::new(Store::of_bucket(Arc::new(InMemory::new())), Path::from("run/me"));
+        attempt.begin("a").await.unwrap();
+        let (to, from) = mpsc::channel(10);
+        let room = Room::new();
+        let progress = Progress::default();
+        let dump = async move {
+            for _ in 0..7 {
+                let mut chunk = room.chunk(1).await.unwrap();
+                chunk.bytes.push(7);
+                if to.send(chunk).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let ((), refused) = tokio::join!(dump, attempt.upload(from, &progress));
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.reason, Reason::StorageFull);
+        assert!(failure.message.contains("more than 6 parts") && failure.message.contains("maximumParts"));
     }
 
     /// An upload that can only fail to be aborted.

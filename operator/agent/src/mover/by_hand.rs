@@ -46,6 +46,16 @@ pub(crate) fn steps(storage: &Storage, run_prefix: &str, encryption: Cipher) -> 
         Storage::Pvc { claim, .. } => {
             format!("Mount PersistentVolumeClaim {claim} and go to the folder {run_prefix}/, or copy it.")
         }
+        Storage::Gcs(gcs) => format!(
+            "Download everything under {run_prefix}/ of bucket {0}, keeping the folders: gcloud storage rsync --recursive \
+             gs://{0}/{run_prefix} . does it.",
+            gcs.bucket
+        ),
+        Storage::Azure(azure) => format!(
+            "Download everything under {run_prefix}/ of container {0}, keeping the folders: az storage blob download-batch \
+             --source {0} --pattern '{run_prefix}/*' --destination . does it, and the folder is then below that one.",
+            azure.container
+        ),
     };
     let key = match encryption {
         Cipher::None => None,

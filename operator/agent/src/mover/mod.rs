@@ -7,10 +7,13 @@
 //! 20 MiB. So 512 MiB, the usual limit, are enough for objects of 180 GB at level 19 and of 230 GB at level 3; beyond
 //! that the mover's limit must be raised by 2/1000 of the size.
 
+mod access;
 mod attempt;
+mod azure;
 mod by_hand;
 mod client;
 mod commit;
+mod gcs;
 mod judge;
 mod listing;
 mod parts;

@@ -20,7 +20,7 @@ use super::{
     listing,
     progress::Progress,
     room::Room,
-    transform::{Chunker, Digests, transform},
+    transform::{Chunker, Digests, Growth, transform},
 };
 use crate::{
     encryption::{cipher, encryptor},
@@ -156,7 +156,8 @@ impl Dump<'_> {
         let (to, chunks) = mpsc::channel(1);
         let ((compression, _), effort, watch) =
             (self.made(), self.mover.order.effort, Watch::new(completion));
-        let chunker = Chunker::new(to, Room::new(), Handle::current());
+        let growth = Growth::within(self.mover.order.storage.maximum_chunks());
+        let chunker = Chunker::new(to, Room::new(), (Handle::current(), growth));
         let transforming =
             spawn_blocking(move || transform(from, chunker, (compression, effort, encryptor), watch));
         // The receiver's end ends the thread, and the thread's end ends the upload. A failure on either side drops

@@ -3,8 +3,9 @@
 use std::{error::Error as StdError, fmt, io};
 
 use dbbackup_protocol::{
+    pod,
     report::Reason,
-    work_order::{S3, Storage},
+    work_order::{Azure, Gcs, S3, Storage, WebIdentity},
 };
 use rustix::io::Errno;
 
@@ -13,13 +14,43 @@ use crate::failure::Failure;
 /// A destination as messages name it.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Bucket { bucket: String, endpoint: String, secret: Option<String> },
+    Bucket { kind: Kind, bucket: String, endpoint: String, signer: Signer },
     Claim { claim: String },
+}
+
+/// Whose name requests carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signer {
+    Nobody,
+    /// The keys of this Secret.
+    Secret(String),
+    /// This role, assumed by this service account.
+    Role {
+        role: String,
+        service_account: String,
+    },
+}
+
+impl From<Option<&String>> for Signer {
+    fn from(secret: Option<&String>) -> Self {
+        secret.map_or(Self::Nobody, |secret| Self::Secret(secret.clone()))
+    }
+}
+
+/// Of an object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    S3,
+    Gcs,
+    Azure,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Bucket { kind: Kind::Azure, bucket, endpoint, .. } => {
+                write!(f, "container {bucket:?} at {endpoint}")
+            }
             Self::Bucket { bucket, endpoint, .. } => write!(f, "bucket {bucket:?} at {endpoint}"),
             Self::Claim { claim } => write!(f, "PersistentVolumeClaim {claim:?}"),
         }
@@ -28,26 +59,49 @@ impl fmt::Display for Place {
 
 impl From<&Storage> for Place {
     fn from(storage: &Storage) -> Self {
-        match storage {
-            Storage::S3(S3 { bucket, endpoint, secret, .. }) => Self::Bucket {
+        let bucket = |kind, bucket: &String, (endpoint, usual): (&Option<String>, &str), signer: Signer| {
+            Self::Bucket {
+                kind,
                 bucket: bucket.clone(),
-                endpoint: endpoint.clone().unwrap_or_else(|| "Amazon S3".into()),
-                secret: secret.clone(),
-            },
+                endpoint: endpoint.clone().unwrap_or_else(|| usual.to_owned()),
+                signer,
+            }
+        };
+        match storage {
+            Storage::S3(S3 { bucket: name, endpoint, secret, web_identity, .. }) => {
+                let signer = match (secret, web_identity) {
+                    (None, Some(WebIdentity { role, service_account, .. })) => {
+                        Signer::Role { role: role.clone(), service_account: service_account.clone() }
+                    }
+                    (secret, _) => secret.as_ref().into(),
+                };
+                bucket(Kind::S3, name, (endpoint, "Amazon S3"), signer)
+            }
             Storage::Pvc { claim, .. } => Self::Claim { claim: claim.clone() },
+            Storage::Gcs(Gcs { bucket: name, endpoint, secret, .. }) => {
+                bucket(Kind::Gcs, name, (endpoint, "Google Cloud Storage"), secret.as_ref().into())
+            }
+            Storage::Azure(Azure { container, endpoint, secret, .. }) => {
+                bucket(Kind::Azure, container, (endpoint, "Azure Blob Storage"), Some(secret).into())
+            }
         }
     }
 }
 
-/// Error codes of S3 that mean a refusal, beside HTTP's 401 and 403.
-const DENIED: [&str; 10] = [
+/// The clocks differ by more than a store allows.
+const SKEWED: &str = "RequestTimeTooSkewed";
+/// Error codes of S3 and of its token service that mean a refusal, beside HTTP's 401 and 403.
+const DENIED: [&str; 13] = [
     "AccessDenied",
     "AllAccessDisabled",
+    "ExpiredTokenException",
+    "IDPRejectedClaim",
+    "InvalidIdentityToken",
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
-    "RequestTimeTooSkewed",
+    SKEWED,
     "SignatureDoesNotMatch",
     "UnauthorizedAccess",
     "XAdminUserNotFound",
@@ -55,15 +109,25 @@ const DENIED: [&str; 10] = [
 /// Error codes of S3 and compatible stores that mean that it is full.
 const FULL: [&str; 4] =
     ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
-/// The bucket, not the object.
-const NO_BUCKET: &str = "NoSuchBucket";
-/// Codes that say who was refused, not just that.
-const CREDENTIALS: [&str; 2] = ["InvalidAccessKeyId", "SignatureDoesNotMatch"];
+/// The bucket or the container, not the object.
+const NO_BUCKET: [&str; 4] =
+    ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"];
+/// Codes that say who was refused, not just that. The last five are Azure's.
+const CREDENTIALS: [&str; 8] = [
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    SKEWED,
+    "AccountIsDisabled",
+    "AuthenticationFailed",
+    "AuthorizationFailure",
+    "InvalidAuthenticationInfo",
+    "NoAuthenticationInformation",
+];
 /// The store got other bytes than were sent, and took none of them.
 const DAMAGED: [&str; 4] =
     ["BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"];
 /// The object or the upload, and nothing else.
-const NO_OBJECT: [&str; 2] = ["NoSuchKey", "NoSuchUpload"];
+const NO_OBJECT: [&str; 3] = ["NoSuchKey", "NoSuchUpload", "BlobNotFound"];
 
 impl Place {
     /// The failure that `error` is, while `doing` something ("write the dump").
@@ -74,20 +138,40 @@ impl Place {
         };
         Failure::new(
             reason,
-            format!("could not {doing} in {self}: {}; {}", cause.trim_end_matches('.'), self.remedy(reason)),
+            format!(
+                "could not {doing} in {self}: {}; {}",
+                cause.trim_end_matches('.'),
+                self.remedy(reason, &cause)
+            ),
         )
     }
 
-    fn remedy(&self, reason: Reason) -> String {
+    fn remedy(&self, reason: Reason, cause: &str) -> String {
         match (self, reason) {
-            (Self::Bucket { secret: Some(secret), .. }, Reason::StorageDenied) => {
+            (Self::Bucket { .. }, Reason::StorageDenied) if cause.starts_with(SKEWED) => {
+                "the clock of the pod's node or of the store is wrong: correct it".into()
+            }
+            (Self::Bucket { signer: Signer::Role { role, service_account }, .. }, Reason::StorageDenied) => format!(
+                "check that role {role} trusts service account {service_account:?} of this namespace for {audience} and may \
+                 read, write and delete there",
+                audience = pod::WEB_IDENTITY_AUDIENCE
+            ),
+            (Self::Bucket { signer: Signer::Secret(secret), .. }, Reason::StorageDenied) => {
                 format!("check the keys in Secret {secret:?} and that they may read, write and delete there")
             }
-            (Self::Bucket { secret: None, .. }, Reason::StorageDenied) => {
+            (Self::Bucket { signer: Signer::Nobody, .. }, Reason::StorageDenied) => {
                 "no spec.storageDestination.secretName is given, so requests are not signed: name a Secret with the \
                  store's keys"
                     .into()
             }
+            (Self::Bucket { kind: Kind::Azure, signer: Signer::Secret(secret), .. }, Reason::StorageNotFound) => format!(
+                "create the container, or correct bucket or endpoint in spec.storageDestination or the account in Secret \
+                 {secret:?}"
+            ),
+            (Self::Bucket { kind: Kind::Azure, signer: Signer::Secret(secret), .. }, Reason::StorageUnavailable) => format!(
+                "check the account's name in Secret {secret:?}, spec.storageDestination.endpoint, network policies and, \
+                 for a private certificate, caSecret"
+            ),
             (Self::Bucket { .. }, Reason::StorageNotFound) => {
                 "create the bucket, or correct bucket, endpoint or region in spec.storageDestination".into()
             }
@@ -132,8 +216,8 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
     );
     let reason = match code.as_str() {
-        NO_BUCKET => Reason::StorageNotFound,
-        code if DENIED.contains(&code) => Reason::StorageDenied,
+        code if NO_BUCKET.contains(&code) => Reason::StorageNotFound,
+        code if DENIED.contains(&code) || CREDENTIALS.contains(&code) => Reason::StorageDenied,
         code if FULL.contains(&code) => Reason::StorageFull,
         // Another hand has ended the upload: a second attempt makes a new one.
         "NoSuchUpload" => Reason::StorageUnavailable,
@@ -148,7 +232,8 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         (code, Some(message)) if DAMAGED.contains(&code) => {
             format!("bytes were changed on their way and the store took none ({code}: {message})")
         }
-        (code, Some(message)) => format!("{code}: {message}"),
+        // Azure's second line and third are the request's number and time.
+        (code, Some(message)) => format!("{code}: {}", message.lines().next().unwrap_or_default()),
     };
     (reason, shortened(cause))
 }
@@ -202,98 +287,4 @@ fn shortened(text: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use object_store::Error;
-
-    use super::*;
-
-    fn bucket() -> Place {
-        Place::Bucket { bucket: "b".into(), endpoint: "http://s3:9000".into(), secret: Some("store".into()) }
-    }
-
-    fn body(code: &str) -> Box<dyn StdError + Send + Sync> {
-        format!(
-            "Server returned non-2xx status code: 400 Bad Request: <Error><Code>{code}</Code><Message>m {code}</Message>"
-        )
-        .into()
-    }
-
-    fn generic(code: &str) -> Error {
-        Error::Generic { store: "S3", source: body(code) }
-    }
-
-    #[test]
-    fn errors_of_a_bucket_have_their_reason_cause_and_remedy() {
-        let path = || "p".to_owned();
-        for (error, reason, words) in [
-            (
-                Error::NotFound { path: path(), source: body("NoSuchBucket") },
-                Reason::StorageNotFound,
-                "create the bucket",
-            ),
-            (
-                Error::NotFound { path: path(), source: body("NoSuchUpload") },
-                Reason::StorageUnavailable,
-                "NoSuchUpload",
-            ),
-            (Error::NotFound { path: path(), source: "404".into() }, Reason::StorageNotFound, "404"),
-            (
-                Error::PermissionDenied { path: path(), source: body("AccessDenied") },
-                Reason::StorageDenied,
-                "\"store\"",
-            ),
-            (Error::Unauthenticated { path: path(), source: "401".into() }, Reason::StorageDenied, "401"),
-            (generic("InvalidAccessKeyId"), Reason::StorageDenied, "m InvalidAccessKeyId"),
-            (generic("QuotaExceeded"), Reason::StorageFull, "make room"),
-            (generic("BadDigest"), Reason::StorageUnavailable, "changed on their way"),
-            (
-                Error::Generic { store: "S3", source: "connection refused".into() },
-                Reason::StorageUnavailable,
-                "endpoint",
-            ),
-        ] {
-            let failure = bucket().failure("write", &error);
-            assert_eq!(failure.reason, reason, "{failure}");
-            assert!(failure.message.contains(words), "{failure}");
-            assert!(failure.message.contains("\"b\" at http://s3:9000"), "{failure}");
-        }
-    }
-
-    #[test]
-    fn only_an_answer_is_a_refusal() {
-        assert!(Place::is_refusal(&generic("BadDigest")));
-        for source in ["connection refused", "Server returned non-2xx status code: 504 Gateway Timeout: "] {
-            assert!(!Place::is_refusal(&Error::Generic { store: "S3", source: source.into() }), "{source}");
-        }
-    }
-
-    #[test]
-    fn errors_of_a_claim_come_from_errno() {
-        let claim = Place::Claim { claim: "c".into() };
-        for (errno, reason) in [
-            (Errno::NOSPC, Reason::StorageFull),
-            (Errno::DQUOT, Reason::StorageFull),
-            (Errno::ROFS, Reason::StorageDenied),
-            (Errno::ACCESS, Reason::StorageDenied),
-            (Errno::NOENT, Reason::StorageNotFound),
-            (Errno::IO, Reason::StorageUnavailable),
-        ] {
-            let source = Box::new(io::Error::from(errno));
-            let failure = claim.failure("write", &Error::Generic { store: "LocalFileSystem", source });
-            assert_eq!(failure.reason, reason, "{failure}");
-        }
-    }
-
-    #[test]
-    fn an_absent_object_is_not_an_absent_bucket() {
-        let absent = |code: &str| Error::NotFound { path: "p".into(), source: body(code) };
-        assert!(Place::is_absent(&absent("NoSuchKey")));
-        assert!(Place::is_absent(&absent("NoSuchUpload")));
-        assert!(!Place::is_absent(&absent("NoSuchBucket")));
-        assert!(!Place::is_absent(&absent("XAdminUserNotFound")));
-        assert_eq!(bucket().failure("read", &absent("XAdminUserNotFound")).reason, Reason::StorageDenied);
-        let denied = |code: &str| Error::PermissionDenied { path: "p".into(), source: body(code) };
-        assert!(bucket().may_be_absent(&denied("AccessDenied")));
-        assert!(!bucket().may_be_absent(&denied("SignatureDoesNotMatch")));
-    }
-}
+mod tests;

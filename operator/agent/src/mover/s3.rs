@@ -1,28 +1,23 @@
-//! The bucket of an S3 destination: address, keys, certificates.
-//!
-//! Public authorities for TLS are the system's: `SSL_CERT_FILE`, or `/etc/ssl/certs/ca-certificates.crt` in the
-//! image. `spec.storageDestination.caSecret` adds to them.
+//! The bucket of an S3 destination: address and keys.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use dbbackup_protocol::{pod, report::Reason, work_order::S3};
-use object_store::{
-    Certificate, ClientOptions, Error, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, Checksum},
+use dbbackup_protocol::{
+    pod,
+    work_order::{S3, WebIdentity},
 };
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 
 use super::{
-    place::{Place, innermost},
+    access::{credential, options, retries, unusable},
+    place::Place,
     store::Patience,
     uploads::Uploads,
 };
 use crate::{failure::Failure, paths::PodPaths};
 
-/// Until a connection stands.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
-/// 30 s is given up by TCP before.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+/// Under which name the role's sessions are in the store's log.
+const SESSION: &str = "db-backup-operator";
 /// Amazon's, and what compatible stores take.
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -37,10 +32,8 @@ pub(crate) fn bucket(
     patience: Patience,
 ) -> Result<(Arc<AmazonS3>, Option<Uploads>), Failure> {
     let endpoint = s3.endpoint.as_deref();
-    // Time is the limit, not a number: the first ten repetitions take two seconds.
-    let retries =
-        RetryConfig { retry_timeout: patience.limit(), max_retries: usize::MAX, ..RetryConfig::default() };
-    let (region, options) = (s3.region.as_deref().unwrap_or(DEFAULT_REGION), client_options(s3, paths)?);
+    let region = s3.region.as_deref().unwrap_or(DEFAULT_REGION);
+    let options = options(endpoint, s3.ca.as_ref(), paths)?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&s3.bucket)
         .with_region(region)
@@ -50,15 +43,16 @@ pub(crate) fn bucket(
         // The store compares what it got with what was sent, also where TLS ends before it, and keeps the sum. It costs
         // nothing: the signature needs the same one.
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_retry(retries)
+        .with_retry(retries(patience))
         .with_client_options(options.clone());
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(server_of(endpoint, s3));
     }
-    builder = match &s3.secret {
+    builder = match (&s3.secret, &s3.web_identity) {
         // No credential given means none used: never the node's instance metadata.
-        None => builder.with_skip_signature(true),
-        Some(secret) => {
+        (None, None) => builder.with_skip_signature(true),
+        (None, Some(identity)) => assuming(builder, identity, paths),
+        (Some(secret), _) => {
             let builder = builder
                 .with_access_key_id(credential(paths, secret, pod::S3_ACCESS_KEY_ID)?)
                 .with_secret_access_key(credential(paths, secret, pod::S3_SECRET_ACCESS_KEY)?);
@@ -68,18 +62,27 @@ pub(crate) fn bucket(
             }
         }
     };
-    let unusable = |error: Error| {
-        Failure::new(
-            Reason::WorkOrderInvalid,
-            format!("{place} cannot be used: {}; check spec.storageDestination", innermost(&error)),
-        )
-    };
-    let bucket = Arc::new(builder.build().map_err(unusable)?);
-    let uploads = s3.secret.as_ref().map(|_| {
+    let bucket = Arc::new(builder.build().map_err(|error| unusable(place, &error))?);
+    let signed = s3.secret.is_some() || s3.web_identity.is_some();
+    let uploads = signed.then(|| {
         Uploads::new(Arc::clone(&bucket), &options, bucket_url(s3, region), region.to_owned())
-            .map_err(unusable)
+            .map_err(|error| unusable(place, &error))
     });
     Ok((bucket, uploads.transpose()?))
+}
+
+/// Keys that the token service hands out, and again five minutes before they end. The token is read each time.
+fn assuming(builder: AmazonS3Builder, identity: &WebIdentity, paths: &PodPaths) -> AmazonS3Builder {
+    let WebIdentity { role, service_account: _, sts_endpoint } = identity;
+    let token = paths.web_identity_token.to_string_lossy();
+    let builder = builder
+        .with_config(AmazonS3ConfigKey::WebIdentityTokenFile, token)
+        .with_config(AmazonS3ConfigKey::RoleArn, role)
+        .with_config(AmazonS3ConfigKey::RoleSessionName, SESSION);
+    match sts_endpoint {
+        Some(endpoint) => builder.with_config(AmazonS3ConfigKey::StsEndpoint, endpoint.trim_end_matches('/')),
+        None => builder,
+    }
 }
 
 /// Where the bucket itself answers, as `object_store` has it.
@@ -89,30 +92,6 @@ fn bucket_url(s3: &S3, region: &str) -> String {
     if s3.force_path_style { format!("{server}/{}", s3.bucket) } else { server }
 }
 
-fn client_options(s3: &S3, paths: &PodPaths) -> Result<ClientOptions, Failure> {
-    let plain = s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let options = ClientOptions::new()
-        .with_allow_http(plain)
-        .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_timeout(REQUEST_TIMEOUT);
-    let Some(ca) = &s3.ca else { return Ok(options) };
-    let unusable = |why: String| {
-        Failure::new(
-            Reason::SecretMissing,
-            format!(
-                "the CA certificates in key {:?} of Secret {:?} cannot be used: {why}",
-                ca.key, ca.secret
-            ),
-        )
-    };
-    let pem = fs::read(&paths.storage_ca).map_err(|error| unusable(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(unusable("it holds no PEM certificate".into()));
-    }
-    Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
-}
-
 /// In virtual-hosted style the endpoint names the bucket.
 fn server_of(endpoint: &str, s3: &S3) -> String {
     let endpoint = endpoint.trim_end_matches('/');
@@ -120,19 +99,6 @@ fn server_of(endpoint: &str, s3: &S3) -> String {
         Some((scheme, host)) if !s3.force_path_style => format!("{scheme}://{}.{host}", s3.bucket),
         _ => endpoint.to_owned(),
     }
-}
-
-/// A key of the storage secret. Header values hold no newline, so one at the end is no part of it.
-fn credential(paths: &PodPaths, secret: &str, key: &str) -> Result<String, Failure> {
-    let value = fs::read_to_string(paths.credentials.join(key)).map_err(|error| {
-        Failure::new(
-            Reason::SecretMissing,
-            format!(
-                "key {key} of Secret {secret:?} cannot be read ({error}); it holds the storage credentials"
-            ),
-        )
-    })?;
-    Ok(value.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -148,6 +114,8 @@ mod tests {
             force_path_style,
             secret: Some("store".into()),
             ca: None,
+            maximum_parts: None,
+            web_identity: None,
         }
     }
 

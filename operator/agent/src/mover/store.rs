@@ -1,4 +1,4 @@
-//! One interface to both kinds of storage: objects under a prefix, uploads that appear whole or not at all.
+//! One interface to all kinds of storage: objects under a prefix, uploads that appear whole or not at all.
 
 use std::{
     fs, io,
@@ -19,8 +19,8 @@ use rustix::io::Errno;
 
 use super::{
     place::{Place, errno, innermost},
-    s3::bucket,
     uploads::Uploads,
+    {azure, gcs, s3},
 };
 use crate::{failure::Failure, paths::PodPaths};
 
@@ -49,8 +49,10 @@ pub(crate) struct Store {
     place: Place,
     /// Root of the claim.
     root: Option<PathBuf>,
-    /// Of a bucket whose keys are known.
+    /// Of an S3 bucket whose keys are known.
     uploads: Option<Uploads>,
+    /// Of how many chunks an object may be made.
+    maximum_chunks: u32,
 }
 
 /// An object as a listing shows it.
@@ -80,30 +82,40 @@ impl Store {
     /// A missing secret, an unusable endpoint or certificate, a claim that is not mounted.
     pub(crate) fn open(storage: &Storage, paths: &PodPaths, patience: Patience) -> Result<Self, Failure> {
         let place = Place::from(storage);
-        match storage {
+        let maximum_chunks = storage.maximum_chunks();
+        let (objects, root, uploads): (Arc<dyn ObjectStore>, _, _) = match storage {
             Storage::S3(s3) => {
-                let (bucket, uploads) = bucket(s3, paths, &place, patience)?;
-                Ok(Self { objects: bucket, place, root: None, uploads })
+                let (bucket, uploads) = s3::bucket(s3, paths, &place, patience)?;
+                (bucket, None, uploads)
             }
+            Storage::Gcs(gcs) => (gcs::bucket(gcs, paths, &place, patience)?, None, None),
+            Storage::Azure(azure) => (azure::container(azure, paths, patience)?, None, None),
             Storage::Pvc { .. } => {
                 let files = LocalFileSystem::new_with_prefix(&paths.backups)
                     .map_err(|error| place.failure("find the folder", &error))?;
-                let root = Some(paths.backups.clone());
-                Ok(Self { objects: Arc::new(files.with_fsync(true)), place, root, uploads: None })
+                (Arc::new(files.with_fsync(true)), Some(paths.backups.clone()), None)
             }
-        }
+        };
+        Ok(Self { objects, place, root, uploads, maximum_chunks })
     }
 
     /// Any object store as a bucket.
     #[cfg(test)]
     pub(crate) fn of_bucket(objects: Arc<dyn ObjectStore>) -> Self {
-        let place = Place::Bucket { bucket: "b".into(), endpoint: "memory".into(), secret: None };
-        Self { objects, place, root: None, uploads: None }
+        use super::place::{Kind, Signer};
+        let (kind, endpoint, signer) = (Kind::S3, "memory".into(), Signer::Nobody);
+        let place = Place::Bucket { kind, bucket: "b".into(), endpoint, signer };
+        Self { objects, place, root: None, uploads: None, maximum_chunks: 6 }
     }
 
     /// For messages.
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Of how many chunks an object may be made.
+    pub(crate) fn maximum_chunks(&self) -> u32 {
+        self.maximum_chunks
     }
 
     /// A whole small object; none: it is not there.
@@ -137,7 +149,7 @@ impl Store {
         Ok(read.map_err(|error| self.place.failure("read", &error))?.to_vec())
     }
 
-    /// Begins an upload, which also shows that the storage can be written.
+    /// Begins an upload, which also shows that the storage can be written (but for [`super::azure`]).
     ///
     /// # Errors
     /// The store fails.
@@ -229,7 +241,7 @@ impl Store {
         found.await.map_err(|error| self.place.failure("list the folder", &error))
     }
 
-    /// Ends the unfinished uploads of a bucket below a folder that were begun before, and counts them.
+    /// Ends the unfinished uploads of an S3 bucket below a folder that were begun before, and counts them.
     ///
     /// # Errors
     /// A sentence for the log.
@@ -320,6 +332,8 @@ mod tests {
             force_path_style: true,
             secret: Some("store".into()),
             ca: None,
+            maximum_parts: None,
+            web_identity: None,
         }
     }
 

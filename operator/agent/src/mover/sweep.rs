@@ -1,5 +1,6 @@
 //! What killed attempts have left of one object's backups in a bucket: unfinished uploads, and folders of attempts that no
-//! manifest names. The next attempt removes what is old enough to be nobody's any more. On a claim
+//! manifest names. The next attempt removes what is old enough to be nobody's any more. Unfinished uploads are S3's only:
+//! Azure drops its own after a week, Google's need a life-cycle rule. On a claim
 //! [`Store::remove_killed`] does it.
 
 use std::{

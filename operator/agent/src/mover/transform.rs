@@ -18,9 +18,6 @@ use crate::text::hex;
 const MIN_CHUNK: u64 = 8 * 1024 * 1024;
 /// Largest chunk: what a mover may need in memory for an enormous dump has an end.
 const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
-/// S3 takes 10,000 parts. With chunks of 1/1000 of what is already stored, 10,000 of them carry 5 TB, and the
-/// first 8.4 GB go in chunks of [`MIN_CHUNK`].
-const SHARE: u64 = 1000;
 
 /// Of the long window: the largest that `zstd -d` takes without being told.
 const WINDOW_LOG: u32 = 27;
@@ -142,18 +139,19 @@ pub(crate) struct Chunker {
     room: Room,
     /// Where to wait for room.
     runtime: Handle,
+    growth: Growth,
     chunk: Option<Chunk>,
     hash: Sha256,
     bytes: u64,
 }
 
 impl Chunker {
-    pub(crate) fn new(chunks: mpsc::Sender<Chunk>, room: Room, runtime: Handle) -> Self {
-        Self { chunks, room, runtime, chunk: None, hash: Sha256::new(), bytes: 0 }
+    pub(crate) fn new(chunks: mpsc::Sender<Chunk>, room: Room, (runtime, growth): (Handle, Growth)) -> Self {
+        Self { chunks, room, runtime, growth, chunk: None, hash: Sha256::new(), bytes: 0 }
     }
 
     fn begin(&self) -> io::Result<Chunk> {
-        let size = chunk_size(self.bytes);
+        let size = self.growth.chunk_size(self.bytes);
         self.runtime.block_on(self.room.chunk(size)).map_err(io::Error::other)
     }
 
@@ -189,9 +187,24 @@ impl Write for Chunker {
     }
 }
 
-/// Size of the chunk that begins after `stored` bytes.
-fn chunk_size(stored: u64) -> usize {
-    usize::try_from((stored / SHARE).clamp(MIN_CHUNK, MAX_CHUNK)).unwrap_or(usize::MAX)
+/// How chunks grow, so that the store's number of them carries large objects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    /// A chunk has this part of what is already stored. With a tenth of the maximum, 10,000 chunks carry 5 TB, and the first
+    /// 8.4 GB go in chunks of [`MIN_CHUNK`].
+    share: u64,
+}
+
+impl Growth {
+    /// For a store that takes so many chunks.
+    pub(crate) fn within(maximum: u32) -> Self {
+        Self { share: u64::from(maximum / 10).max(1) }
+    }
+
+    /// Size of the chunk that begins after `stored` bytes.
+    fn chunk_size(self, stored: u64) -> usize {
+        usize::try_from((stored / self.share).clamp(MIN_CHUNK, MAX_CHUNK)).unwrap_or(usize::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -202,13 +215,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_thousand_chunks_carry_terabytes_and_small_dumps_stay_small() {
-        let mut stored = 0;
-        for _ in 0..10_000 {
-            stored += chunk_size(stored) as u64;
+    fn the_store_s_number_of_chunks_carries_much_and_small_dumps_stay_small() {
+        for (maximum, gigabytes, small) in
+            [(50_000, 5_000, 41), (10_000, 5_000, 8), (1_000, 540, 0), (100, 50, 0)]
+        {
+            let growth = Growth::within(maximum);
+            let stored = (0..maximum).fold(0, |stored, _| stored + growth.chunk_size(stored) as u64);
+            assert!(stored > gigabytes * 1_000_000_000, "{maximum}: {stored}");
+            assert_eq!(growth.chunk_size(small * 1_000_000_000) as u64, MIN_CHUNK, "{maximum}");
         }
-        assert!(stored > 5_000_000_000_000, "{stored}");
-        assert_eq!(chunk_size(8_000_000_000) as u64, MIN_CHUNK);
     }
 
     #[test]
@@ -225,7 +240,8 @@ mod tests {
             let (plain, from) = mpsc::channel(1000);
             let (to, mut chunks) = mpsc::channel(1);
             let runtime = Runtime::new().unwrap();
-            let chunker = Chunker::new(to, Room::new(), runtime.handle().clone());
+            let growth = Growth::within(10_000);
+            let chunker = Chunker::new(to, Room::new(), (runtime.handle().clone(), growth));
             for _ in 0..200 {
                 plain.blocking_send(piece.clone()).unwrap();
             }

@@ -88,6 +88,8 @@ pub(crate) fn check(script: &str, expectation: Expectation) -> Check {
 pub(crate) struct Pod {
     pub(crate) root: TempDir,
     pub(crate) order: WorkOrder,
+    /// More of the mover's environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
     uid: String,
 }
 
@@ -136,7 +138,7 @@ impl Pod {
             effort: Effort::default(),
             expected_bytes: None,
         };
-        Self { root, order, uid: "12345678-aaaa-bbbb".into() }
+        Self { root, order, variables: vec![], uid: "12345678-aaaa-bbbb".into() }
     }
 
     /// A pod whose dump is one script.
@@ -180,6 +182,7 @@ impl Pod {
             .env(pod::ENV_POD_UID, &self.uid)
             // Must not reach the plan's processes.
             .env("LEAK", "leaked")
+            .envs(self.variables.iter().cloned())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()

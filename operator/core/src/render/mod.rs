@@ -144,6 +144,8 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
     let storage = destination(&object.spec.storage_destination).map_err(RenderError::Refused)?;
     let tls = volumes::database_tls(&object.spec).map_err(RenderError::Refused)?;
     let encryption = encryption::encryption(&object.spec).map_err(RenderError::Refused)?;
+    let mover_mebibytes =
+        effort(&object.spec).extra_mebibytes(object.spec.compression.level) + storage.extra_mebibytes();
     let order = work_order(&owner, input, storage, encryption).to_env_value()?;
     let parts = pod::Parts {
         spec: &object.spec,
@@ -156,7 +158,7 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
         order: &order,
         tls,
         private_key: vec![],
-        mover_mebibytes: effort(&object.spec).extra_mebibytes(object.spec.compression.level),
+        mover_mebibytes,
     };
     Ok(Job {
         metadata: ObjectMeta {

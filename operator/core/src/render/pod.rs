@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbbackup_api::{DatabaseBackupSpec, GROUP, PROBE, PURPOSE_LABEL, template::PodTemplate};
+use dbbackup_api::{
+    DatabaseBackupSpec, GROUP, PROBE, PURPOSE_LABEL, storage::StorageType, template::PodTemplate,
+};
 use dbbackup_protocol::{
     pod::{
         AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_DB_TYPE, ENV_POD_UID,
@@ -85,7 +87,7 @@ fn pod_spec(parts: &Parts<'_>, wishes: &PodTemplate) -> PodSpec {
         termination_grace_period_seconds: Some(TERMINATION_GRACE_SECONDS),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        service_account_name: parts.config.service_account.clone(),
+        service_account_name: service_account(parts),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: parts.config.run_as,
@@ -106,6 +108,16 @@ fn pod_spec(parts: &Parts<'_>, wishes: &PodTemplate) -> PodSpec {
         priority_class_name: wishes.priority_class_name.clone(),
         ..PodSpec::default()
     }
+}
+
+/// The administrator's, or the one whose role the store trusts; a probe has nothing to do with the store.
+fn service_account(parts: &Parts<'_>) -> Option<String> {
+    let destination = &parts.spec.storage_destination;
+    let identity = destination.web_identity.as_ref();
+    let trusted =
+        identity.filter(|_| parts.purpose != Purpose::Probe && destination.type_ == StorageType::S3);
+    let trusted = trusted.map(|identity| identity.service_account_name.clone());
+    trusted.or_else(|| parts.config.service_account.clone())
 }
 
 /// Copies the agent to where the client, an image without it, can run it.

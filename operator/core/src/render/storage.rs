@@ -1,10 +1,10 @@
 //! `spec.storageDestination` as the work order has it. CEL refuses most of this at admission; here it is refused
 //! again, because a definition can be edited and these strings become paths.
 
-use dbbackup_api::storage::{SecretKeyRef, StorageDestination, StorageType};
+use dbbackup_api::storage::{StorageDestination, StorageType};
 use dbbackup_protocol::{
     contract::Issue,
-    work_order::{S3, SecretKey, Storage},
+    work_order::{Azure, Gcs, S3, SecretKey, Storage, WebIdentity},
 };
 
 use crate::secrets;
@@ -25,16 +25,30 @@ pub fn destination(destination: &StorageDestination) -> Result<Storage, Vec<Issu
         ));
     }
     let storage = match destination.type_ {
-        StorageType::S3 => s3(destination, path, &mut issues),
         StorageType::Pvc => pvc(destination, path, &mut issues),
-        StorageType::Gcs | StorageType::Azure => {
-            issues.push(issue(
-                "type",
-                "StorageTypeNotSupported",
-                &format!("{} is not supported by this version: use s3 or pvc", destination.type_.as_str()),
-            ));
-            None
-        }
+        kind => bucket(destination, &mut issues).and_then(|bucket| {
+            let (path, ca) = (path.to_owned(), ca(destination));
+            Some(match kind {
+                StorageType::Gcs => Storage::Gcs(Gcs {
+                    bucket,
+                    path,
+                    endpoint: destination.endpoint.clone(),
+                    secret: destination.secret_name.clone(),
+                    ca,
+                }),
+                StorageType::Azure => Storage::Azure(Azure {
+                    container: bucket,
+                    path,
+                    endpoint: destination.endpoint.clone(),
+                    secret: account(destination, &mut issues)?,
+                    ca,
+                }),
+                StorageType::S3 | StorageType::Pvc => {
+                    let identity = web_identity(destination, &mut issues);
+                    Storage::S3(S3 { web_identity: identity, ..s3(destination, bucket, path, ca) })
+                }
+            })
+        }),
     };
     match storage {
         Some(storage) if issues.is_empty() => Ok(storage),
@@ -42,7 +56,8 @@ pub fn destination(destination: &StorageDestination) -> Result<Storage, Vec<Issu
     }
 }
 
-fn s3(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) -> Option<Storage> {
+/// What all object stores have in common; the name of the bucket.
+fn bucket(destination: &StorageDestination, issues: &mut Vec<Issue>) -> Option<String> {
     issues.extend(
         destination
             .secret_name
@@ -60,16 +75,56 @@ fn s3(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) -> 
     if bucket.is_none() {
         issues.push(issue("bucket", "BucketMissing", "must be the name of a bucket; folders go into path"));
     }
-    Some(Storage::S3(S3 {
-        bucket: bucket?.to_owned(),
-        path: path.to_owned(),
+    bucket.map(str::to_owned)
+}
+
+fn ca(destination: &StorageDestination) -> Option<SecretKey> {
+    let ca = destination.ca_secret.as_ref()?;
+    Some(SecretKey { secret: ca.name.clone(), key: ca.key.clone() })
+}
+
+fn s3(destination: &StorageDestination, bucket: String, path: String, ca: Option<SecretKey>) -> S3 {
+    S3 {
+        bucket,
+        path,
         endpoint: destination.endpoint.clone(),
         region: destination.region.clone(),
         // Most compatible servers have no wildcard certificate.
         force_path_style: destination.force_path_style.unwrap_or(destination.endpoint.is_some()),
         secret: destination.secret_name.clone(),
-        ca: ca.map(|SecretKeyRef { name, key }| SecretKey { secret: name.clone(), key: key.clone() }),
-    }))
+        ca,
+        maximum_parts: destination.maximum_parts.map(|parts| parts.clamp(100, 10_000).unsigned_abs()),
+        web_identity: None,
+    }
+}
+
+fn web_identity(destination: &StorageDestination, issues: &mut Vec<Issue>) -> Option<WebIdentity> {
+    let identity = destination.web_identity.as_ref()?;
+    let pointer = "/storageDestination/webIdentity/serviceAccountName";
+    issues.extend(secrets::name_issue(pointer, &identity.service_account_name));
+    // A token is never sent in plain text.
+    let fine = |url: &String| is_endpoint(url) && url.starts_with("https://");
+    if !identity.sts_endpoint.iter().all(fine) {
+        let message = "must be a URL such as https://sts.example.com, without path, user or query";
+        issues.push(issue("webIdentity/stsEndpoint", "EndpointInvalid", message));
+    }
+    if destination.secret_name.is_some() {
+        issues.push(issue("webIdentity", "CredentialsAmbiguous", "and secretName exclude each other"));
+    }
+    Some(WebIdentity {
+        role: identity.role_arn.clone(),
+        service_account: identity.service_account_name.clone(),
+        sts_endpoint: identity.sts_endpoint.clone(),
+    })
+}
+
+/// The Secret that names the account: without one nobody knows whose container it is.
+fn account(destination: &StorageDestination, issues: &mut Vec<Issue>) -> Option<String> {
+    if destination.secret_name.is_none() {
+        let message = "must name a Secret with the account's name and its key or a SAS token";
+        issues.push(issue("secretName", "AccountMissing", message));
+    }
+    destination.secret_name.clone()
 }
 
 fn pvc(destination: &StorageDestination, path: &str, issues: &mut Vec<Issue>) -> Option<Storage> {

@@ -6,16 +6,17 @@ use dbbackup_api::{DatabaseBackupSpec, backup::DatabaseTls, storage::StorageType
 use dbbackup_protocol::{
     contract::Issue,
     pod::{
-        AGENT_DIR, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR, DATABASE_TLS_DIR, PRIVATE_KEY_DIR,
-        S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR,
-        STORAGE_CREDENTIALS_DIR,
+        AGENT_DIR, AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS_TOKEN, BACKUPS_DIR, BINDINGS_DIR, CONFIG_DIR,
+        DATABASE_TLS_DIR, GCS_CREDENTIALS, PRIVATE_KEY_DIR, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY,
+        S3_SESSION_TOKEN, SCRATCH_DIR, SOCKET_DIR, STORAGE_CA_DIR, STORAGE_CREDENTIALS_DIR,
+        WEB_IDENTITY_AUDIENCE, WEB_IDENTITY_DIR,
     },
     work_order::SecretKey,
 };
 use k8s_openapi::{
     api::core::v1::{
         EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, ProjectedVolumeSource,
-        SecretProjection, Volume, VolumeMount, VolumeProjection,
+        SecretProjection, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -36,6 +37,10 @@ const SCRATCH_MEBIBYTES: u32 = 64;
 const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
+/// Below [`WEB_IDENTITY_DIR`].
+const TOKEN: &str = "token";
+/// The least that Kubernetes allows. The kubelet renews it long before, and whoever reads it reads it anew.
+const TOKEN_SECONDS: i64 = 600;
 /// Below [`PRIVATE_KEY_DIR`].
 const IDENTITY: &str = "identity";
 
@@ -97,6 +102,7 @@ pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     }
     all.extend(projected("storage-credentials", STORAGE_CREDENTIALS_DIR, credentials(parts.spec), &[Mover]));
     all.extend(projected("storage-ca", STORAGE_CA_DIR, storage_ca(parts.spec), &[Mover]));
+    all.extend(web_identity(parts.spec));
     all.extend(claim(parts.spec, parts.purpose));
     all.extend(projected("private-key", PRIVATE_KEY_DIR, parts.private_key.clone(), &[Mover]));
     all
@@ -141,23 +147,49 @@ fn bindings(parts: &Parts<'_>) -> Vec<SecretFiles> {
 }
 
 fn credentials(spec: &DatabaseBackupSpec) -> Vec<SecretFiles> {
-    let keys = [S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN];
-    let secret = spec.storage_destination.secret_name.iter().filter(|_| is_s3(spec));
-    secret
-        .map(|secret| SecretFiles {
-            secret: secret.clone(),
-            files: keys.map(|key| (key.to_owned(), key.to_owned())).into(),
-        })
-        .collect()
+    let keys: &[&str] = match spec.storage_destination.type_ {
+        StorageType::S3 => &[S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_SESSION_TOKEN],
+        StorageType::Gcs => &[GCS_CREDENTIALS],
+        StorageType::Azure => &[AZURE_ACCOUNT, AZURE_KEY, AZURE_SAS_TOKEN],
+        StorageType::Pvc => return vec![],
+    };
+    let files: Vec<_> = keys.iter().map(|&key| (key.to_owned(), key.to_owned())).collect();
+    let secret = spec.storage_destination.secret_name.iter();
+    secret.map(|secret| SecretFiles { secret: secret.clone(), files: files.clone() }).collect()
 }
 
 fn storage_ca(spec: &DatabaseBackupSpec) -> Vec<SecretFiles> {
-    let ca = spec.storage_destination.ca_secret.iter().filter(|_| is_s3(spec));
+    let destination = &spec.storage_destination;
+    let ca = destination.ca_secret.iter().filter(|_| destination.type_ != StorageType::Pvc);
     ca.map(|ca| SecretFiles { secret: ca.name.clone(), files: vec![(ca.key.clone(), CA.into())] }).collect()
 }
 
-fn is_s3(spec: &DatabaseBackupSpec) -> bool {
-    spec.storage_destination.type_ == StorageType::S3
+/// The one token of a service account that a pod may have: the mover's, and for the store's token service only. The volume's
+/// name is what `deploy/policies/jobs.yaml` knows it by.
+fn web_identity(spec: &DatabaseBackupSpec) -> Option<Mounted> {
+    let destination = &spec.storage_destination;
+    destination.web_identity.as_ref().filter(|_| destination.type_ == StorageType::S3)?;
+    let token = ServiceAccountTokenProjection {
+        audience: Some(WEB_IDENTITY_AUDIENCE.into()),
+        expiration_seconds: Some(TOKEN_SECONDS),
+        path: TOKEN.into(),
+    };
+    Some(Mounted {
+        volume: Volume {
+            name: "web-identity".into(),
+            projected: Some(ProjectedVolumeSource {
+                default_mode: Some(SECRET_MODE),
+                sources: Some(vec![VolumeProjection {
+                    service_account_token: Some(token),
+                    ..VolumeProjection::default()
+                }]),
+            }),
+            ..Volume::default()
+        },
+        path: WEB_IDENTITY_DIR,
+        writers: &[],
+        readers: &[Mounter::Mover],
+    })
 }
 
 fn claim(spec: &DatabaseBackupSpec, purpose: Purpose) -> Option<Mounted> {

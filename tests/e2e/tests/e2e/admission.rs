@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 fn good(type_: &str) -> Spec {
     let store = match type_ {
         "pvc" => json!({"type": "pvc", "pvcName": "backups"}),
+        "azure" => json!({"type": "azure", "bucket": "b", "secretName": "store"}),
+        "gcs" => json!({"type": "gcs", "bucket": "b"}),
         _ => json!({"type": "s3", "bucket": "b"}),
     };
     Spec::bare("postgres")
@@ -25,7 +27,7 @@ fn dry_run(world: &World, name: &str, spec: &Spec) -> dbbackup_e2e::Call {
 #[ignore = "needs a cluster: make e2e"]
 fn nonsense_is_refused_with_a_sentence() -> Result<()> {
     run("cel", |world| {
-        for type_ in ["s3", "pvc"] {
+        for type_ in ["s3", "gcs", "azure", "pvc"] {
             dry_run(world, &"a".repeat(40), &good(type_)).text()?;
         }
         let long = dry_run(world, &"a".repeat(41), &good("s3")).refusal()?;
@@ -43,6 +45,10 @@ fn nonsense_is_refused_with_a_sentence() -> Result<()> {
 
 /// Every rule once: kind of store, field, value, and what the answer has to say.
 fn refusals() -> Vec<(&'static str, &'static str, Value, &'static str)> {
+    let identity = |role: &str| json!({"roleArn": role, "serviceAccountName": "backups"});
+    let both = json!({
+        "type": "s3", "bucket": "b", "secretName": "store", "webIdentity": identity("arn:aws:iam::1:role/a")
+    });
     let path = "single slashes between them, without '.' or '..'";
     vec![
         ("s3", "schedule", json!("* * * *"), "exactly five fields"),
@@ -81,7 +87,19 @@ fn refusals() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ("pvc", "storageDestination", json!({"type": "pvc"}), "pvcName is required"),
         ("s3", "storageDestination.pvcName", json!("backups"), "pvcName belongs to type pvc only"),
         ("pvc", "storageDestination.secretName", json!("store"), "a pvc needs none"),
-        ("pvc", "storageDestination.endpoint", json!("https://s3"), "belong to type s3 only"),
+        ("pvc", "storageDestination.endpoint", json!("https://s3"), "belong to types s3, gcs and azure"),
+        ("gcs", "storageDestination.region", json!("eu"), "belong to type s3 only"),
+        (
+            "gcs",
+            "storageDestination.webIdentity",
+            identity("arn:aws:iam::1:role/a"),
+            "belong to type s3 only",
+        ),
+        ("azure", "storageDestination.maximumParts", json!(1000), "belong to type s3 only"),
+        ("azure", "storageDestination.secretName", Value::Null, "secretName is required for type azure"),
+        ("s3", "storageDestination.maximumParts", json!(99), "100"),
+        ("s3", "storageDestination.webIdentity", identity("backup"), "is the ARN of a role"),
+        ("s3", "storageDestination", both, "either secretName or webIdentity"),
         ("s3", "storageDestination.bucket", json!("b/folder"), "folders go into path"),
         ("s3", "storageDestination.path", json!("a/../b"), path),
         ("s3", "storageDestination.path", json!("a//b"), path),

@@ -4,10 +4,12 @@
 
 mod admission;
 mod catalogue;
+mod clouds;
 mod controller;
 mod databases;
 mod encryption;
 mod generic;
+mod identity;
 mod images;
 mod interrupted;
 mod itself;

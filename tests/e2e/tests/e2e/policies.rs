@@ -40,7 +40,8 @@ fn the_operator_has_no_right_to_secrets() -> Result<()> {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn the_api_server_doubts_no_expression_of_a_policy() -> Result<()> {
-    for policy in ["db-backup-operator-jobs", "db-backup-operator-secrets", "db-backup-operator-restores"] {
+    for policy in ["jobs", "secrets", "restores", "identities"] {
+        let policy = &format!("db-backup-operator-{policy}");
         let object = kubectl(["get", "validatingadmissionpolicy", policy]).json()?;
         ensure!(object["status"]["typeChecking"] == json!({}), "{policy}: {:#}", object["status"]);
     }
@@ -62,6 +63,11 @@ fn changed(document: &Value, pointer: &str, value: Option<Value>) -> Result<Valu
     Ok(copy)
 }
 
+fn token_volume(name: &str, audience: &str, seconds: u32) -> Value {
+    let token = json!({"path": "token", "audience": audience, "expirationSeconds": seconds});
+    json!({"name": name, "projected": {"sources": [{"serviceAccountToken": token}]}})
+}
+
 /// What no Job of the operator has: a place in its pod, what stands there, and what the refusal says.
 fn dangerous_pods() -> Vec<(&'static str, Option<Value>, &'static str)> {
     let (node, token, restricted) = ("shares nothing with its node", "mounts no token", "restricted profile");
@@ -69,6 +75,7 @@ fn dangerous_pods() -> Vec<(&'static str, Option<Value>, &'static str)> {
         ("mounts only", "no Secret in its environment", "starts the agent and nothing else");
     let secret = json!({"name": "X", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}});
     let service_account = json!([{"serviceAccountToken": {"path": "token"}}]);
+    let mount = json!({"name": "web-identity", "mountPath": "/run/token"});
     let privileged = json!({"privileged": true, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
     vec![
         ("/hostNetwork", Some(json!(true)), node),
@@ -80,6 +87,10 @@ fn dangerous_pods() -> Vec<(&'static str, Option<Value>, &'static str)> {
         ("/automountServiceAccountToken", None, token),
         ("/volumes/-", Some(json!({"name": "node", "hostPath": {"path": "/"}})), mounts),
         ("/volumes/-", Some(json!({"name": "token", "projected": {"sources": service_account}})), mounts),
+        ("/volumes/-", Some(token_volume("token", "sts.amazonaws.com", 600)), mounts),
+        ("/volumes/-", Some(token_volume("web-identity", "https://kubernetes.default.svc", 600)), mounts),
+        ("/volumes/-", Some(token_volume("web-identity", "sts.amazonaws.com", 86_400)), mounts),
+        ("/containers/0/volumeMounts/-", Some(mount), "to its mover only"),
         ("/containers/0/envFrom", Some(json!([{"secretRef": {"name": "login"}}])), environment),
         ("/containers/0/env/-", Some(secret), environment),
         ("/containers/0/securityContext", Some(privileged), restricted),
@@ -113,6 +124,8 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
             world.kubectl(["create", "--dry-run=server", &operator, "--filename", "-"]).input(job.to_string())
         };
         create(&job).text()?;
+        let token = token_volume("web-identity", "sts.amazonaws.com", 600);
+        create(&changed(&job, "/spec/template/spec/volumes/-", Some(token))?).text()?;
         let owned = "controlled by one DatabaseBackup";
         let refused = |pointer: &str, value: Option<Value>, sentence: &str| -> Result<()> {
             let said = create(&changed(&job, pointer, value.clone())?).refusal()?;
@@ -201,6 +214,50 @@ fn who_names_a_secret_may_read_it() -> Result<()> {
         let said = create("writer", &many).refusal()?;
         ensure!(said.contains("more than two Secrets"), "{said}");
         create("reader", &many).text().map(drop)
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn who_names_a_service_account_may_make_its_tokens() -> Result<()> {
+    run("account-names", |world| {
+        users(world)?;
+        let token = ["--verb=create", "--resource=serviceaccounts/token", "--resource-name=mine"];
+        world.kubectl(["create", "role", "tokens"].iter().chain(&token).copied()).text()?;
+        world.kubectl(["create", "rolebinding", "tokens", "--role=tokens", "--user=writer"]).text()?;
+        let destination = |account: &str| {
+            let identity = json!({"roleArn": "arn:aws:iam::1:role/a", "serviceAccountName": account});
+            json!({"type": "s3", "bucket": "b", "path": "a", "webIdentity": identity})
+        };
+        let backup = |account: &str| {
+            Spec::bare("postgres").set("storageDestination", destination(account)).object("any")
+        };
+        let restore = |account: &str| {
+            json!({
+                "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseRestore", "metadata": {"name": "any"},
+                "spec": {"source": {"storage": destination(account)}, "databaseType": "postgres", "target": {"host": "db"}}
+            })
+        };
+        let create = |user: &str, object: &Value| {
+            let create = ["create", "--dry-run=server", "--filename", "-", &format!("--as={user}")];
+            world.kubectl(create).input(object.to_string())
+        };
+        until("the right to make tokens", || {
+            Ok(create("writer", &backup("mine")).text().is_ok().then_some(()))
+        })?;
+        create("writer", &restore("mine")).text()?;
+        // Who reads all Secrets is not who may be all service accounts.
+        for (user, account) in [("writer", "theirs"), ("reader", "mine")] {
+            for object in [backup(account), restore(account)] {
+                let said = create(user, &object).refusal()?;
+                let sentence = format!("\"{account}\", whose tokens {user} may not make");
+                ensure!(
+                    said.contains("webIdentity.serviceAccountName") && said.contains(&sentence),
+                    "{said}"
+                );
+            }
+        }
+        Ok(())
     })
 }
 

@@ -85,6 +85,8 @@ impl Dump {
             force_path_style: true,
             secret: Some("store".into()),
             ca: None,
+            maximum_parts: None,
+            web_identity: None,
         });
         let credentials = pod.path(pod::STORAGE_CREDENTIALS_DIR);
         fs::create_dir_all(&credentials).unwrap();

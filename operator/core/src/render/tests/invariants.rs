@@ -1,6 +1,6 @@
 //! What holds for every Job, whatever stands in the spec and in the plan.
 
-use dbbackup_api::template::PodTemplate;
+use dbbackup_api::{storage::WebIdentity, template::PodTemplate};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use proptest::{option, prelude::*, sample::select};
 
@@ -58,7 +58,7 @@ pub(super) fn secrets_of(job: &Job, name: &str) -> Vec<String> {
         .flat_map(|mount| volumes.iter().filter(|volume| volume.name == mount.name))
         .filter_map(|volume| volume.projected.as_ref())
         .flat_map(|projected| projected.sources.iter().flatten())
-        .map(|source| source.secret.as_ref().unwrap().name.clone())
+        .filter_map(|source| source.secret.as_ref().map(|secret| secret.name.clone()))
         .collect()
 }
 
@@ -103,13 +103,19 @@ pub(super) fn assert_safe_pod(job: &Job, spec: &DatabaseBackupSpec) {
             .iter()
             .all(|it| it.image.as_deref() == Some(config().operator_image.as_str()))
     );
-    // Volumes: sized emptyDirs, Secrets by named keys, the one claim.
+    // Volumes: sized emptyDirs, Secrets by named keys, the one claim, the one token.
     for volume in pod.volumes.iter().flatten() {
         match (&volume.empty_dir, &volume.projected, &volume.persistent_volume_claim) {
             (Some(empty), None, None) => assert!(empty.size_limit.is_some()),
             (None, Some(projected), None) => {
                 assert_eq!(projected.default_mode, Some(0o440));
                 for source in projected.sources.iter().flatten() {
+                    if let Some(token) = &source.service_account_token {
+                        assert_eq!((volume.name.as_str(), &source.secret), ("web-identity", &None));
+                        assert_eq!(token.audience.as_deref(), Some("sts.amazonaws.com"));
+                        assert_eq!(token.expiration_seconds, Some(600));
+                        continue;
+                    }
                     let secret = source.secret.as_ref().unwrap();
                     assert_eq!(secret.optional, Some(true));
                     for item in secret.items.as_ref().unwrap() {
@@ -128,7 +134,7 @@ pub(super) fn assert_safe_pod(job: &Job, spec: &DatabaseBackupSpec) {
         container(job, name).volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect()
     };
     let client = ["agent", "socket", "config", "scratch", "bindings", "database-tls"];
-    let mover = ["socket", "storage-credentials", "storage-ca", "backups", "private-key"];
+    let mover = ["socket", "storage-credentials", "storage-ca", "backups", "private-key", "web-identity"];
     assert!(mounts("client").iter().all(|name| client.contains(&name.as_str())), "{:?}", mounts("client"));
     assert!(mounts("mover").iter().all(|name| mover.contains(&name.as_str())), "{:?}", mounts("mover"));
     for mount in pod.containers.iter().chain([install]).flat_map(|it| it.volume_mounts.iter().flatten()) {
@@ -226,14 +232,21 @@ prop_compose! {
     }
 }
 
+fn identity() -> impl Strategy<Value = WebIdentity> {
+    (nasty(), name(), option::of(nasty())).prop_map(|(role_arn, service_account_name, sts_endpoint)| {
+        WebIdentity { role_arn, service_account_name, sts_endpoint }
+    })
+}
+
 prop_compose! {
     fn spec()(
-        s3 in any::<bool>(),
+        kind in prop_oneof![Just(StorageType::S3), Just(StorageType::Pvc), Just(StorageType::Gcs), Just(StorageType::Azure)],
         (database_type, host, database, image) in (nasty(), nasty(), nasty(), nasty()),
         (path, bucket, claim) in (prop_oneof![4 => "[a-z$/]{0,10}", 1 => nasty()], name(), name()),
         (endpoint, region) in (option::of(name().prop_map(|host| format!("https://{host}"))), option::of(nasty())),
         (credentials, secret, client_secret) in (name(), option::of(name()), option::of(name())),
         (ca, store_ca) in (option::of(key_ref()), option::of(key_ref())),
+        identity in option::of(identity()),
         template in template(),
         (deadline, backoff, level) in any::<(i64, i32, i32)>(),
     ) -> DatabaseBackupSpec {
@@ -252,7 +265,8 @@ prop_compose! {
         tls.ca_secret = ca;
         tls.client_secret_name = client_secret;
         let storage = &mut spec.storage_destination;
-        storage.type_ = if s3 { StorageType::S3 } else { StorageType::Pvc };
+        storage.type_ = kind;
+        storage.web_identity = identity;
         storage.path = Some(path);
         storage.bucket = Some(bucket);
         storage.pvc_name = Some(claim);

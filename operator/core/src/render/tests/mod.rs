@@ -1,5 +1,6 @@
 //! Snapshots of two whole Jobs; what must hold for every Job is in `invariants`.
 
+mod identity;
 mod invariants;
 mod restore;
 mod stored;
@@ -240,8 +241,10 @@ fn an_object_without_uid_has_no_job() {
 }
 
 #[rstest]
-#[case::gcs(json!({"type": "gcs", "bucket": "b"}), "/storageDestination/type", "StorageTypeNotSupported")]
-#[case::azure(json!({"type": "azure", "bucket": "b"}), "/storageDestination/type", "StorageTypeNotSupported")]
+#[case::gcs(json!({"type": "gcs"}), "/storageDestination/bucket", "BucketMissing")]
+#[case::gcs_endpoint(json!({"type": "gcs", "bucket": "b", "endpoint": "gs://b"}), "/storageDestination/endpoint", "EndpointInvalid")]
+#[case::azure(json!({"type": "azure", "bucket": "b"}), "/storageDestination/secretName", "AccountMissing")]
+#[case::azure_secret(json!({"type": "azure", "bucket": "b", "secretName": "A"}), "/storageDestination/secretName", "NameInvalid")]
 #[case::no_bucket(json!({"type": "s3"}), "/storageDestination/bucket", "BucketMissing")]
 #[case::bucket_with_folder(json!({"type": "s3", "bucket": "a/b"}), "/storageDestination/bucket", "BucketMissing")]
 #[case::no_claim(json!({"type": "pvc"}), "/storageDestination/pvcName", "ClaimMissing")]
@@ -265,6 +268,46 @@ fn destinations_that_cannot_be(
     let issues = rendered(spec).unwrap_err().issues();
     let found: Vec<_> = issues.iter().map(|issue| (issue.path.as_str(), issue.reason.as_str())).collect();
     assert_eq!(found, [(pointer, reason)]);
+}
+
+#[rstest]
+#[case::s3("s3", &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])]
+#[case::gcs("gcs", &["GOOGLE_APPLICATION_CREDENTIALS"])]
+#[case::azure("azure", &["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN"])]
+fn the_mover_has_the_keys_of_its_store_and_no_others(#[case] kind: &str, #[case] keys: &[&str]) {
+    let mut spec = s3_spec();
+    spec["storageDestination"] = json!({
+        "type": kind, "bucket": "b", "path": "/prod/", "secretName": "store", "endpoint": "https://store.example.com",
+        "caSecret": {"name": "authority"}
+    });
+    let job = rendered(spec).unwrap();
+    let pod = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let volume = |name: &str| pod.volumes.iter().flatten().find(|volume| volume.name == name).unwrap();
+    let sources = volume("storage-credentials").projected.as_ref().unwrap().sources.as_ref().unwrap();
+    let secret = sources[0].secret.as_ref().unwrap();
+    let files: Vec<_> = secret.items.iter().flatten().map(|item| item.key.as_str()).collect();
+    assert_eq!((sources.len(), secret.name.as_str(), files.as_slice()), (1, "store", keys));
+    assert!(volume("storage-ca").projected.is_some());
+    assert_eq!(invariants::environment(&job, "mover")["STORAGE_TYPE"], kind);
+    let order = work_order_of(&job, "mover");
+    assert_eq!(order.storage.path(), "prod");
+}
+
+#[test]
+fn fewer_parts_take_more_memory() {
+    let limit = |parts: Option<i32>| {
+        let mut spec = s3_spec();
+        spec["storageDestination"]["maximumParts"] = json!(parts);
+        let job = rendered(spec).unwrap();
+        let order = work_order_of(&job, "mover");
+        assert_eq!(order.storage.maximum_chunks(), parts.unwrap_or(10_000).unsigned_abs());
+        let pod = job.spec.unwrap().template.spec.unwrap();
+        pod.containers[1].resources.clone().unwrap().limits.unwrap()["memory"].0.clone()
+    };
+    assert_eq!(
+        [None, Some(10_000), Some(5_000), Some(1_000)].map(limit),
+        ["512Mi", "512Mi", "856Mi", "2216Mi"]
+    );
 }
 
 #[test]

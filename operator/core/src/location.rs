@@ -1,0 +1,87 @@
+//! Where a backup is, as a `DatabaseSnapshot` says it: made from a run's work order.
+
+use dbbackup_api::storage::{SecretKeyRef, StorageDestination, StorageType, WebIdentity};
+use dbbackup_protocol::work_order::{Azure, Gcs, S3, SecretKey, Storage};
+
+/// The reverse of [`crate::render::destination`].
+pub(crate) fn destination(storage: &Storage) -> StorageDestination {
+    let nothing = StorageDestination {
+        type_: StorageType::Pvc,
+        bucket: None,
+        path: None,
+        pvc_name: None,
+        secret_name: None,
+        endpoint: None,
+        region: None,
+        force_path_style: None,
+        ca_secret: None,
+        maximum_parts: None,
+        web_identity: None,
+    };
+    let ca_secret = |ca: &Option<SecretKey>| {
+        let ca = ca.as_ref();
+        ca.map(|SecretKey { secret, key }| SecretKeyRef { name: secret.clone(), key: key.clone() })
+    };
+    let some = |path: &String| Some(path.clone()).filter(|path| !path.is_empty());
+    match storage {
+        Storage::Pvc { claim, path } => {
+            StorageDestination { pvc_name: Some(claim.clone()), path: some(path), ..nothing }
+        }
+        Storage::S3(S3 {
+            bucket,
+            path,
+            endpoint,
+            region,
+            force_path_style,
+            secret,
+            ca,
+            maximum_parts,
+            web_identity,
+        }) => StorageDestination {
+            type_: StorageType::S3,
+            bucket: Some(bucket.clone()),
+            path: some(path),
+            secret_name: secret.clone(),
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            force_path_style: Some(*force_path_style),
+            ca_secret: ca_secret(ca),
+            maximum_parts: maximum_parts.and_then(|parts| i32::try_from(parts).ok()),
+            web_identity: web_identity.as_ref().map(|identity| WebIdentity {
+                role_arn: identity.role.clone(),
+                service_account_name: identity.service_account.clone(),
+                sts_endpoint: identity.sts_endpoint.clone(),
+            }),
+            ..nothing
+        },
+        Storage::Gcs(Gcs { bucket, path, endpoint, secret, ca }) => StorageDestination {
+            type_: StorageType::Gcs,
+            bucket: Some(bucket.clone()),
+            path: some(path),
+            secret_name: secret.clone(),
+            endpoint: endpoint.clone(),
+            ca_secret: ca_secret(ca),
+            ..nothing
+        },
+        Storage::Azure(Azure { container, path, endpoint, secret, ca }) => StorageDestination {
+            type_: StorageType::Azure,
+            bucket: Some(container.clone()),
+            path: some(path),
+            secret_name: Some(secret.clone()),
+            endpoint: endpoint.clone(),
+            ca_secret: ca_secret(ca),
+            ..nothing
+        },
+    }
+}
+
+/// A store and a folder in one line, to read.
+pub(crate) fn url(storage: &Storage, folder: &str) -> String {
+    match storage {
+        Storage::S3(s3) => format!("s3://{}/{folder}", s3.bucket),
+        Storage::Pvc { claim, .. } => format!("pvc://{claim}/{folder}"),
+        Storage::Gcs(gcs) => format!("gs://{}/{folder}", gcs.bucket),
+        // The account is in the Secret, which nobody reads here.
+        Storage::Azure(azure) => format!("azure://{}/{folder}", azure.container),
+    }
+}

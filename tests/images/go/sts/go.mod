@@ -1,0 +1,3 @@
+module db-backup.test/images/sts
+
+go 1.26.0

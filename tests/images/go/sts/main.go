@@ -1,0 +1,132 @@
+// Command sts answers AssumeRoleWithWebIdentity as Amazon's does: it verifies a service account's token by the cluster's
+// public keys, and hands out an S3 server's keys for a while.
+//
+//	sts LISTEN FOLDER
+//
+// FOLDER has tls.crt and tls.key, jwks.json (the cluster's /openid/v1/jwks), and what is handed out to whom: role (an ARN),
+// subject (system:serviceaccount:…), access-key-id, secret-access-key and life, in seconds. One line of its log is one answer.
+package main
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const audience = "sts.amazonaws.com"
+
+const granted = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey>
+<SessionToken>session</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult>
+</AssumeRoleWithWebIdentityResponse>`
+
+const refused = `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
+<Code>%s</Code><Message>%s</Message></Error></ErrorResponse>`
+
+func main() {
+	if len(os.Args) != 3 {
+		log.Fatal("usage: sts LISTEN FOLDER")
+	}
+	folder := os.Args[2]
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { answer(w, r, folder) })
+	log.Fatal(http.ListenAndServeTLS(os.Args[1], filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"), nil))
+}
+
+func answer(w http.ResponseWriter, r *http.Request, folder string) {
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			log.Printf("cannot read: %v", err)
+		}
+		return string(text)
+	}
+	refuse := func(code, message string) {
+		log.Printf("refused: %s: %s", code, message)
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, refused, code, message)
+	}
+	if action := r.FormValue("Action"); action != "AssumeRoleWithWebIdentity" {
+		refuse("InvalidAction", action)
+		return
+	}
+	subject, err := verify(r.FormValue("WebIdentityToken"), read("jwks.json"), time.Now())
+	switch {
+	case err != nil:
+		refuse("InvalidIdentityToken", err.Error())
+	case subject != read("subject") || r.FormValue("RoleArn") != read("role"):
+		refuse("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+	default:
+		life, err := strconv.Atoi(read("life"))
+		if err != nil {
+			log.Printf("life: %v", err)
+		}
+		log.Printf("assumed by %s", subject)
+		end := time.Now().UTC().Add(time.Duration(life) * time.Second).Format(time.RFC3339)
+		fmt.Fprintf(w, granted, read("access-key-id"), escaped(read("secret-access-key")), end)
+	}
+}
+
+func escaped(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
+}
+
+// verify gives the subject of a token that one of the keys has signed, and that is for us and valid now.
+func verify(token, jwks string, now time.Time) (string, error) {
+	var keys struct{ Keys []struct{ N, E, Kid string } }
+	if err := json.Unmarshal([]byte(jwks), &keys); err != nil {
+		return "", err
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", errors.New("no token")
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	signed := slices.ContainsFunc(keys.Keys, func(key struct{ N, E, Kid string }) bool {
+		n, first := base64.RawURLEncoding.DecodeString(key.N)
+		e, second := base64.RawURLEncoding.DecodeString(key.E)
+		if first != nil || second != nil {
+			return false
+		}
+		public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, hash[:], signature) == nil
+	})
+	if !signed {
+		return "", errors.New("not signed by this cluster")
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", err
+	}
+	var claims struct {
+		Sub      string
+		Aud      []string
+		Exp, Iat int64
+	}
+	if err := json.Unmarshal(text, &claims); err != nil {
+		return "", err
+	}
+	switch {
+	case !slices.Equal(claims.Aud, []string{audience}):
+		return "", fmt.Errorf("a token for %v", claims.Aud)
+	case now.Unix() > claims.Exp || claims.Exp-claims.Iat > 3600:
+		return "", fmt.Errorf("from %d to %d", claims.Iat, claims.Exp)
+	}
+	return claims.Sub, nil
+}
