@@ -62,7 +62,7 @@ impl Restorer<'_> {
     /// says what the target is like, whatever happened.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
         let started_at = (self.now)();
-        let (progress, ledger) = (Progress::default(), Ledger::new());
+        let (progress, ledger) = (Progress::default(), Ledger::new(&self.order.notes));
         let limit = Duration::from_secs(self.order.limits.deadline_seconds);
         let result = tokio::select! {
             biased;
