@@ -30,11 +30,12 @@ use crate::{
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$')")
         .message("metadata.name must be a DNS label of at most 40 characters (lower case letters, digits and '-'), \
                   because the name of the Job is made from it"),
-    validation = Rule::new("has(self.spec.source.backupName) || has(self.spec.databaseType)")
+    validation = Rule::new("!has(self.spec.source.storage) || has(self.spec.databaseType)")
         .message("spec.databaseType is required with spec.source.storage"),
     validation = Rule::new("!has(self.spec.target.database)")
         .message("spec.target names a server: choose databases in spec.databases, and other names for them in spec.renames"),
     printcolumn(name = "Source", type_ = "string", json_path = ".spec.source.backupName"),
+    printcolumn(name = "Snapshot", type_ = "string", json_path = ".status.snapshot"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Target", type_ = "string", json_path = ".status.target"),
     printcolumn(name = "Completed", type_ = "date", json_path = ".status.completionTime"),
@@ -48,7 +49,7 @@ pub struct DatabaseRestoreSpec {
     /// The server to restore into; the same or another one.
     pub target: Connection,
 
-    /// Kind of database. Unset: the one of the DatabaseBackup that `source` names.
+    /// Kind of database. Unset: that of the backup that `source` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message(
@@ -56,18 +57,19 @@ pub struct DatabaseRestoreSpec {
     ))]
     pub database_type: Option<String>,
 
-    /// Settings of the plugin, as in the DatabaseBackup. Unset: those of the DatabaseBackup that `source` names.
+    /// Settings of the plugin, as in the DatabaseBackup. Unset: those of the DatabaseBackup that the backup is of; none if that is
+    /// gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free_object")]
     pub settings: Option<Map<String, Value>>,
 
     /// Another client image than the plugin's. It must match the administrator's allow-list. Unset: the one of the
-    /// DatabaseBackup that `source` names.
+    /// DatabaseBackup that the backup is of, if that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
 
-    /// Which plugin plans. Unset: the one of the DatabaseBackup that `source` names.
+    /// Which plugin plans. Unset: as for the DatabaseBackup that the backup is of; the one that made the backup if that is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginPin>,
 
@@ -104,13 +106,15 @@ pub struct DatabaseRestoreSpec {
     pub pod_template: Option<PodTemplate>,
 }
 
-/// Where the backup is: a run of a DatabaseBackup, or a folder in storage.
+/// Which backup: a `DatabaseSnapshot`, one of a `DatabaseBackup`, or a folder in storage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("has(self.backupName) != has(self.storage)")
-        .message("spec.source needs either backupName or storage"),
-    validation = Rule::new("has(self.backupName) || !has(self.runId)")
-        .message("spec.source.runId is a run of spec.source.backupName"),
+    validation = Rule::new("[has(self.snapshotName), has(self.backupName), has(self.storage)].filter(given, given).size() == 1")
+        .message("spec.source needs exactly one of snapshotName, backupName and storage"),
+    validation = Rule::new("has(self.backupName) || !(has(self.runId) || has(self.which) || has(self.asOf))")
+        .message("spec.source.runId, which and asOf choose among the backups of spec.source.backupName"),
+    validation = Rule::new("!has(self.runId) || !(has(self.which) || has(self.asOf))")
+        .message("spec.source.runId names one backup: which and asOf would choose another"),
     validation = Rule::new("!has(self.storage) || has(self.storage.path)")
         .message("spec.source.storage.path is required: the folder that holds manifest.json")
 )]
@@ -120,8 +124,7 @@ pub struct RestoreSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 40))]
     pub backup_name: Option<String>,
-    /// Last folder of the run in storage, for example `20261124T023000Z-0badcafe`. Unset: the latest successful run that the
-    /// DatabaseBackup's status knows.
+    /// Last folder of the run in storage, for example `20261124T023000Z-0badcafe`. Unset: `which` and `asOf` choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9A-Za-z][0-9A-Za-z-]*$')").message(
@@ -132,6 +135,29 @@ pub struct RestoreSource {
     /// `manifest.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageDestination>,
+    /// Name of a DatabaseSnapshot in the same namespace; the DatabaseBackup that it is of may be gone. Whoever writes this needs
+    /// the verb `restore` on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub snapshot_name: Option<String>,
+    /// Which of the backups of `backupName`. Unset: `Latest`. Suspicious ones (condition `Plausible` or `Verified` is false) and
+    /// those that are being deleted are passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub which: Option<Which>,
+    /// The newest one that was complete at this time, so that nothing in it is younger; for example an instant before an
+    /// accident. A backup's slot and the beginning of its run say less: a dump reads until it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Time>,
+}
+
+/// Which of the backups of a `DatabaseBackup`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Which {
+    /// The newest good one.
+    #[default]
+    Latest,
+    /// The newest one whose `DatabaseSnapshot` has the condition `Verified`: it was restored for a trial.
+    LatestVerified,
 }
 
 /// A private key in a Secret: a file as `age-keygen` writes it, or an SSH private key without a passphrase.
@@ -201,12 +227,15 @@ pub struct DatabaseRestoreStatus {
     /// SHA-256 of the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_sha256: Option<String>,
-    /// What was done with each part, or for a dry run what would be; the first ones.
+    /// What has to be known of the source, and what was done with each part, or for a dry run what would be; the first ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The plugin that planned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginIdentity>,
+    /// The DatabaseSnapshot that was chosen; unset where the backup has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// `Complete`, `Failed` and `TargetIncomplete`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dbbackup_api::{DatabaseBackup, DatabaseRestore, RESTORE_LABEL};
+use dbbackup_api::{DatabaseBackup, DatabaseRestore, NAME_LABEL, RESTORE_LABEL};
 use dbbackup_core::{
     names,
     observed::{ObservedJob, RefusedCreate},
     planning::{PlannedRestore, Refused},
-    restoring::{Decision, Observed, Plan, Source, asked, decide, is_final, resolve},
+    restoring::{Decision, Observed, Plan, Source, Sources, asked, decide, is_final, resolve},
 };
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -25,7 +25,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::{
     act,
-    context::Context,
+    context::{Context, WatchedSnapshot},
     reconcile::{Error, UNTIL_LOADED, until},
     report,
     understand::explain_job,
@@ -127,7 +127,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
     }
     let verdict = match &planned {
         None => Plan::NotAsked,
-        Some(Ok((_, planned))) => Plan::Ready(&planned.plugin),
+        Some(Ok((source, planned))) => Plan::Ready(&planned.plugin, source),
         Some(Err(refused)) => Plan::Refused(&refused.reason, &refused.message),
     };
     let now = Context::now();
@@ -173,15 +173,7 @@ type Planned = Result<(Source, PlannedRestore), Refused>;
 
 /// None: the plugins are still being loaded.
 async fn plan(restore: &DatabaseRestore, context: &Context) -> Result<Option<Planned>, Error> {
-    let backup = match &restore.spec.source.backup_name {
-        Some(name) => {
-            let backups: Api<DatabaseBackup> =
-                Api::namespaced(context.client.clone(), &restore.namespace().unwrap_or_default());
-            backups.get_opt(name).await.map_err(Error::on("get the DatabaseBackup of a restore"))?
-        }
-        None => None,
-    };
-    Ok(match resolve(restore, backup.as_ref()) {
+    Ok(match resolve(restore, &sources(restore, context).await?) {
         Ok(source) => context
             .planner
             .plan_restore(restore, &source)
@@ -195,6 +187,38 @@ async fn plan(restore: &DatabaseRestore, context: &Context) -> Result<Option<Pla
             message,
         })),
     })
+}
+
+/// What the restore speaks of, as it is now.
+async fn sources(restore: &DatabaseRestore, context: &Context) -> Result<Sources, Error> {
+    let namespace = restore.namespace().unwrap_or_default();
+    let backups: Api<DatabaseBackup> = Api::namespaced(context.client.clone(), &namespace);
+    let snapshots: Api<WatchedSnapshot> = Api::namespaced(context.client.clone(), &namespace);
+    let source = &restore.spec.source;
+    let snapshots = match (&source.snapshot_name, &source.backup_name) {
+        (Some(name), _) => snapshots
+            .get_opt(name)
+            .await
+            .map_err(Error::on("get the DatabaseSnapshot of a restore"))?
+            .into_iter()
+            .collect(),
+        (None, Some(name)) => {
+            let selector = kube::api::ListParams::default().labels(&format!("{NAME_LABEL}={name}"));
+            let listed = snapshots.list(&selector).await;
+            listed.map_err(Error::on("list the snapshots of a restore's DatabaseBackup"))?.items
+        }
+        (None, None) => vec![],
+    };
+    // One that cannot be read is none.
+    let snapshots: Vec<_> = snapshots.into_iter().filter_map(|one| one.0.ok()).collect();
+    let of_snapshot = snapshots.first().map(|one| &one.spec.backup.name);
+    let backup = match source.backup_name.as_ref().or(of_snapshot) {
+        Some(name) => {
+            backups.get_opt(name).await.map_err(Error::on("get the DatabaseBackup of a restore"))?
+        }
+        None => None,
+    };
+    Ok(Sources { backup, snapshots })
 }
 
 async fn create(

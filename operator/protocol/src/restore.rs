@@ -193,6 +193,9 @@ pub struct RestoreOrder {
     pub limits: Limits,
     /// Secret and key of [`crate::pod::PRIVATE_KEY`], for backups that are encrypted.
     pub private_key: Option<SecretKey>,
+    /// What the user has to know of the source: the first notes of the report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl RestoreOrder {

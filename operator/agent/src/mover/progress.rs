@@ -1,7 +1,10 @@
 //! How far a run is: counted where bytes move, logged every few seconds, and ended when they stop moving.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,10 @@ pub(crate) struct Progress {
     flying: AtomicU64,
     /// Plain bytes of the last good run.
     expected: Option<u64>,
+    /// Of a restore: bytes to fetch, those that are fetched twice counted twice.
+    to_fetch: OnceLock<u64>,
+    /// The process has everything and works on it: nothing moves.
+    working: AtomicBool,
     begin: Instant,
     stall: Duration,
 }
@@ -44,6 +51,8 @@ impl Progress {
             stored: AtomicU64::default(),
             flying: AtomicU64::default(),
             expected: expected.filter(|bytes| *bytes > 0),
+            to_fetch: OnceLock::new(),
+            working: AtomicBool::default(),
             begin: Instant::now(),
             stall: STALL,
         }
@@ -51,6 +60,22 @@ impl Progress {
 
     pub(crate) fn read(&self, bytes: usize) {
         self.read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// This is a restore, and so much is to be fetched.
+    pub(crate) fn restores(&self, bytes: u64) {
+        // It is said once.
+        let _ = self.to_fetch.set(bytes);
+    }
+
+    /// A piece of what is restored.
+    pub(crate) fn fetched(&self, bytes: usize) {
+        self.stored.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Whether a process has all of its bytes and goes on without any: indexes take hours.
+    pub(crate) fn works(&self, works: bool) {
+        self.working.store(works, Relaxed);
     }
 
     /// A chunk is on its way.
@@ -88,7 +113,7 @@ impl Progress {
                 done = &mut work => return done,
                 _ = ticks.tick() => {
                     let now = self.totals();
-                    if now != before {
+                    if now != before || self.working.load(Relaxed) {
                         moved = Instant::now();
                     } else if moved.elapsed() >= self.stall {
                         return Err(self.stalled(part));
@@ -103,8 +128,12 @@ impl Progress {
     /// One line, for people and for programs that draw a bar.
     fn tell(&self, part: &str, (bytes_read, bytes_stored): (u64, u64), bytes_per_second: u64) {
         let seconds = self.begin.elapsed().as_secs();
-        let Estimate { percent, remaining_seconds } = estimate(self.expected, bytes_read, seconds);
-        let expected_bytes = self.expected;
+        // Of a restore it is known what there is to fetch, and of a backup what the last one had.
+        let (expected_bytes, done) = match self.to_fetch.get() {
+            Some(bytes) => (Some(*bytes), bytes_stored),
+            None => (self.expected, bytes_read),
+        };
+        let Estimate { percent, remaining_seconds } = estimate(expected_bytes, done, seconds);
         tracing::info!(
             part,
             bytes_read,
@@ -120,7 +149,12 @@ impl Progress {
 
     fn stalled(&self, part: &str) -> Failure {
         let minutes = self.stall.as_secs() / 60;
-        let message = if self.flying.load(Relaxed) > 0 {
+        let message = if self.to_fetch.get().is_some() {
+            format!(
+                "{part}: no byte has moved for {minutes} min: look in the server for a lock that what is loaded waits for, and at the \
+                 storage's own state"
+            )
+        } else if self.flying.load(Relaxed) > 0 {
             format!(
                 "the storage has taken no byte of {part} for {minutes} min: see its own state and the network to it"
             )
@@ -137,12 +171,12 @@ impl Progress {
 /// What can be said of the rest.
 #[derive(Debug, PartialEq, Eq)]
 struct Estimate {
-    /// Never 100: the database may have grown.
+    /// Never 100: the database may have grown, and a process has to come to its end.
     percent: Option<u64>,
     remaining_seconds: Option<u64>,
 }
 
-/// By the size of the last run; nothing without one, and no time once it is passed.
+/// By what is expected; nothing without that, and no time once it is passed.
 fn estimate(expected: Option<u64>, read: u64, seconds: u64) -> Estimate {
     let percent = expected.map(|expected| (u128::from(read) * 100 / u128::from(expected.max(1))).min(99));
     let remaining = expected.and_then(|expected| expected.checked_sub(read)).filter(|_| read > 0);
@@ -182,6 +216,24 @@ mod tests {
         let failure =
             progress.follow("a.sql", std::future::pending::<Result<(), Failure>>()).await.unwrap_err();
         assert!(failure.message.contains("the storage has taken no byte"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_everything_may_work_in_silence() {
+        let progress = Progress { stall: Duration::from_millis(50), ..Progress::new(None) };
+        progress.restores(10);
+        progress.fetched(10);
+        progress.works(true);
+        let indexes = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(())
+        };
+        progress.follow("loading a", indexes).await.unwrap();
+        progress.works(false);
+        let failure =
+            progress.follow("loading b", std::future::pending::<Result<(), Failure>>()).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::Stalled);
+        assert!(failure.message.contains("loading b: no byte has moved"), "{failure}");
     }
 
     #[tokio::test]

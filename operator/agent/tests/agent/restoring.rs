@@ -89,6 +89,7 @@ impl Restore {
             dry_run: false,
             limits: Limits { deadline_seconds: 60, connect_seconds: 20, grace_seconds: 1 },
             private_key: None,
+            notes: vec![],
         };
         Self { pod, order }
     }
@@ -260,13 +261,19 @@ fn a_backup_that_is_not_there_or_not_the_one_is_refused() {
 fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     let mut restore = Restore::of_items(STREAM, Effect::Gradual);
     restore.order.dry_run = true;
+    restore.order.notes = vec!["a newer one was passed over".into()];
     fs::create_dir(restore.databases().join("shop")).unwrap();
     let report = restore.succeeds();
     let told = report.restored.unwrap();
     assert_eq!((report.parts, told.target), (0, Target::Unchanged));
-    assert!(told.notes[0].starts_with("would restore dump \"shop\": load "), "{:?}", told.notes);
-    assert!(told.notes[1].contains("which is not there: make the folder, load "), "{:?}", told.notes);
-    assert!(told.notes[1].ends_with("by sh, count"), "{:?}", told.notes);
+    assert!(
+        told.notes[0] == "a newer one was passed over"
+            && told.notes[1].starts_with("would restore dump \"shop\": load "),
+        "{:?}",
+        told.notes
+    );
+    assert!(told.notes[2].contains("which is not there: make the folder, load "), "{:?}", told.notes);
+    assert!(told.notes[2].ends_with("by sh, count"), "{:?}", told.notes);
     assert!(is_empty(&restore.databases().join("shop")) && !restore.databases().join("a b").exists());
     restore.damage();
     restore.fails(Reason::BackupDamaged, Target::Unchanged, &[]);

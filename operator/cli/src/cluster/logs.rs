@@ -46,13 +46,24 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     let job = job.clone().or_else(|| latest(&object)).ok_or_else(|| {
         Unusable::Input(format!("DatabaseBackup {:?} has had no run yet: start one by `run`", named.name))
     })?;
-    let pod = pod(&cluster, &job, *follow).await?;
-    let parameters = LogParams { container: Some(MOVER.into()), follow: *follow, ..LogParams::default() };
+    print_log(&cluster, &job, *follow, named.common.format()).await?;
+    Ok(Ending::Good)
+}
+
+/// Prints what the mover of the Job's newest pod says.
+pub(super) async fn print_log(
+    cluster: &Cluster,
+    job: &str,
+    follow: bool,
+    format: Format,
+) -> Result<(), Unusable> {
+    let pod = pod(cluster, job, follow).await?;
+    let parameters = LogParams { container: Some(MOVER.into()), follow, ..LogParams::default() };
     let log = cluster.api::<Pod>().log_stream(&pod, &parameters).await;
     let mut lines = log.map_err(Unusable::api(format!("read the log of pod {pod}")))?.lines();
     let mut moving = false;
     while let Some(line) = lines.try_next().await? {
-        match named.common.format() {
+        match format {
             Format::Json => print(&format!("{line}\n"))?,
             Format::Table => {
                 let shown = show(&line);
@@ -61,8 +72,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
             }
         }
     }
-    print(if moving { "\n" } else { "" })?;
-    Ok(Ending::Good)
+    print(if moving { "\n" } else { "" })
 }
 
 /// `moving`: the line before is progress and may be written over.

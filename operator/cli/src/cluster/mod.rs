@@ -1,9 +1,10 @@
-//! `kubectl dbbackup run | list | show | logs | prune`: backups in a cluster, by the user's own rights.
+//! `kubectl dbbackup run | list | show | logs | restore | prune`: backups in a cluster, by the user's own rights.
 
 mod list;
 mod logs;
 mod progress;
 mod prune;
+mod restore;
 mod run;
 mod show;
 
@@ -35,21 +36,32 @@ pub(crate) enum Command {
     Show(show::Arguments),
     /// Print what the mover of the run that is under way, or of the last one, says
     Logs(logs::Arguments),
+    /// Bring a backup back: makes a DatabaseRestore and waits for its end
+    ///
+    /// Exit code 0 says that everything was restored (or, with --dry-run, that it could be), 1 that it was not, and why.
+    Restore(Box<restore::Arguments>),
     /// Show which backups spec.retention keeps and why, and which it does not
     ///
     /// Exit code 1: something stands in the way of removing those.
     Prune(prune::Arguments),
 }
 
-/// Where, and for whom.
+/// Where.
 #[derive(Debug, Args)]
-struct Common {
+struct Place {
     /// Namespace; default: that of the context
     #[arg(short, long)]
     namespace: Option<String>,
     /// Context of the kubeconfig
     #[arg(long)]
     context: Option<String>,
+}
+
+/// Where, and for whom.
+#[derive(Debug, Args)]
+struct Common {
+    #[command(flatten)]
+    place: Place,
     /// Output; default: a table on a terminal, JSON elsewhere
     #[arg(short, long, value_enum)]
     output: Option<Format>,
@@ -57,10 +69,20 @@ struct Common {
 
 impl Common {
     fn format(&self) -> Format {
-        let terminal = std::io::stdout().is_terminal();
-        self.output.unwrap_or(if terminal { Format::Table } else { Format::Json })
+        self.output.unwrap_or_else(usual_format)
     }
 
+    async fn connect(&self) -> Result<Cluster, Unusable> {
+        self.place.connect().await
+    }
+}
+
+/// For whoever reads standard output.
+fn usual_format() -> Format {
+    if std::io::stdout().is_terminal() { Format::Table } else { Format::Json }
+}
+
+impl Place {
     async fn connect(&self) -> Result<Cluster, Unusable> {
         let no_config = |error: &dyn std::fmt::Display| {
             Unusable::Input(format!("no API server is known: {error}; set KUBECONFIG, or --context"))
@@ -148,6 +170,7 @@ impl Command {
                 Self::List(arguments) => list::run(arguments).await,
                 Self::Show(arguments) => show::run(arguments).await,
                 Self::Logs(arguments) => logs::run(arguments).await,
+                Self::Restore(arguments) => restore::run(arguments).await,
                 Self::Prune(arguments) => prune::run(arguments).await,
             }
         })

@@ -36,13 +36,23 @@ pub(super) fn show(line: &str) -> Shown {
 fn progress(fields: &Map<String, Value>) -> String {
     let number = |name: &str| fields.get(name).and_then(Value::as_i64).unwrap_or_default();
     let part = fields.get("part").and_then(Value::as_str).unwrap_or_default();
+    let known = |name: &str| fields.get(name).and_then(Value::as_i64);
+    let bar = known("percent").map_or_else(String::new, |percent| format!("{} ", bar(percent)));
+    let left = known("remaining_seconds").map_or_else(String::new, |left| format!(", about {left} s to go"));
     format!(
-        "{part}: {} read, {} stored, {}/s, {} s",
-        size(number("read")),
-        size(number("stored")),
+        "{bar}{part}: {} read, {} stored, {}/s, {} s{left}",
+        size(number("bytes_read")),
+        size(number("bytes_stored")),
         size(number("bytes_per_second")),
         number("seconds")
     )
+}
+
+/// For example `[########............]  42 %`.
+fn bar(percent: i64) -> String {
+    const WIDTH: usize = 20;
+    let filled = usize::try_from(percent.clamp(0, 100)).unwrap_or_default() * WIDTH / 100;
+    format!("[{}{}] {percent:>3} %", "#".repeat(filled), ".".repeat(WIDTH - filled))
 }
 
 fn plain(text: &str) -> String {
@@ -55,11 +65,21 @@ mod tests {
 
     #[test]
     fn progress_is_one_moving_line_and_the_rest_stays() {
-        let line = r#"{"timestamp":"2026-11-24T02:30:05Z","level":"INFO","message":"progress","part":"database.shop","read":1048576,"stored":2048,"bytes_per_second":1024,"seconds":5,"target":"x"}"#;
+        let line = r#"{"timestamp":"2026-11-24T02:30:05Z","level":"INFO","message":"progress","part":"database.shop","bytes_read":1048576,"bytes_stored":2048,"bytes_per_second":1024,"seconds":5,"target":"x"}"#;
         assert_eq!(
             show(line),
             Shown::Progress("database.shop: 1.0 MiB read, 2.0 KiB stored, 1.0 KiB/s, 5 s".into())
         );
+        let line = r#"{"message":"progress","part":"loading a","bytes_stored":1024,"percent":42,"remaining_seconds":7}"#;
+        assert_eq!(
+            show(line),
+            Shown::Progress(
+                "[########............]  42 % loading a: 0 B read, 1.0 KiB stored, 0 B/s, 0 s, about 7 s to go".into()
+            )
+        );
+        for (percent, filled) in [(-5, 0), (0, 0), (99, 19), (100, 20), (i64::MAX, 20)] {
+            assert_eq!(bar(percent).matches('#').count(), filled);
+        }
         let line = r#"{"timestamp":"2026-11-24T02:30:05.1Z","level":"INFO","message":"run report","parts":2,"outcome":"Succeeded","target":"x"}"#;
         assert_eq!(show(line), Shown::Line("02:30:05  run report  outcome=Succeeded  parts=2".into()));
         assert_eq!(show("no \u{1b}[31mJSON"), Shown::Line("no  [31mJSON".into()));

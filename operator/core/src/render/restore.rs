@@ -98,6 +98,7 @@ fn order(owner: &Owner<'_>, input: &RestoreInput<'_>) -> Result<RestoreOrder, Re
         dry_run: restore.spec.dry_run,
         limits: limits(&source.object.spec),
         private_key: None,
+        notes: source.notes.clone(),
     })
 }
 

@@ -14,6 +14,7 @@ use dbbackup_protocol::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::Source;
 use crate::{
     decide::{Event, outcome},
     observed::{ObservedJob, RefusedCreate, Trouble},
@@ -40,8 +41,8 @@ pub struct Observed<'a> {
 pub enum Plan<'a> {
     /// Nobody has been asked: there is a Job, or there was one.
     NotAsked,
-    /// It can; who planned.
-    Ready(&'a PluginRef),
+    /// It can; who planned, and from what.
+    Ready(&'a PluginRef, &'a Source),
     /// It cannot: reason and sentence.
     Refused(&'a str, &'a str),
 }
@@ -95,7 +96,9 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
             draft.failed(reason, message, TargetState::Unchanged, now);
         }
         (None, Plan::NotAsked) => {}
-        (None, Plan::Ready(plugin)) => draft.start(restore, plugin, refused_create.as_ref(), now),
+        (None, Plan::Ready(plugin, source)) => {
+            draft.start(restore, (plugin, source), refused_create.as_ref(), now);
+        }
     }
     draft.conditions(now);
     let events = events(&old, &draft.status);
@@ -112,7 +115,7 @@ impl Draft {
     fn start(
         &mut self,
         restore: &DatabaseRestore,
-        plugin: &PluginRef,
+        (plugin, source): (&PluginRef, &Source),
         refused: Option<&RefusedCreate>,
         now: Timestamp,
     ) {
@@ -127,6 +130,8 @@ impl Draft {
                 self.status.failure_reason = None;
                 let PluginRef { id, version, digest } = plugin.clone();
                 self.status.plugin = Some(PluginIdentity { id, version, digest });
+                self.status.snapshot.clone_from(&source.snapshot);
+                self.status.notes.clone_from(&source.notes);
             }
             Some(RefusedCreate { reason, message, permanent: true, .. }) => {
                 self.failed(reason, message, TargetState::Unchanged, now);

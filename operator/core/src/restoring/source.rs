@@ -2,14 +2,16 @@
 //! mean is the same for both, so the same code reads them.
 
 use dbbackup_api::{
-    DatabaseBackup, DatabaseBackupSpec, DatabaseRestore,
-    backup::Connection,
-    status::{RunRecord, RunResult},
+    DatabaseBackup, DatabaseBackupSpec, DatabaseRestore, DatabaseSnapshot,
+    backup::{Connection, PluginPin},
+    restore::RestoreSource,
+    status::RunRecord,
     storage::StorageDestination,
 };
 use dbbackup_protocol::layout;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::choose::{Finished, doubt, is_going, newest, of_run};
 use crate::render::destination;
 
 /// The source of a restore, found.
@@ -21,102 +23,223 @@ pub struct Source {
     pub folder: String,
     /// SHA-256 of the manifest, where the operator has seen the run.
     pub manifest_sha256: Option<String>,
+    /// Name of its snapshot, if it has one.
+    pub snapshot: Option<String>,
+    /// What the user has to know of the choice.
+    pub notes: Vec<String>,
+}
+
+/// What is there that a restore may speak of.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The `DatabaseBackup` that it names, or that its snapshot names.
+    pub backup: Option<DatabaseBackup>,
+    /// The snapshot that it names, or all of the `DatabaseBackup`'s name.
+    pub snapshots: Vec<DatabaseSnapshot>,
 }
 
 /// Why there is no source: a stable word and a sentence.
 pub type NoSource = (&'static str, String);
 
-/// Finds the source. `backup` is the `DatabaseBackup` that it names, if that is there.
+/// Finds the source.
 ///
 /// # Errors
 /// [`NoSource`].
-pub fn resolve(restore: &DatabaseRestore, backup: Option<&DatabaseBackup>) -> Result<Source, NoSource> {
+pub fn resolve(restore: &DatabaseRestore, sources: &Sources) -> Result<Source, NoSource> {
+    let Sources { backup, snapshots } = sources;
     let source = &restore.spec.source;
-    let (storage, folder, manifest_sha256) = match (&source.storage, &source.backup_name, backup) {
-        (Some(storage), None, _) => {
-            let folder = storage.path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
-            (storage.clone(), folder, None)
-        }
-        (None, Some(_), Some(backup)) => {
-            let (folder, sha256) = run(backup, source.run_id.as_deref())?;
-            (backup.spec.storage_destination.clone(), folder, sha256)
+    match (&source.snapshot_name, &source.backup_name, &source.storage) {
+        (Some(name), None, None) => {
+            let is_it = |one: &&DatabaseSnapshot| one.metadata.name.as_ref() == Some(name);
+            let snapshot = snapshots.iter().find(is_it).ok_or_else(|| {
+                let message = format!(
+                    "there is no DatabaseSnapshot {name:?} in this namespace: `kubectl get databasesnapshots` lists them; if it was \
+                     deleted, name the folder in spec.source.storage"
+                );
+                ("SourceNotFound", message)
+            })?;
+            let of_it =
+                |backup: &&DatabaseBackup| backup.metadata.uid.as_ref() == Some(&snapshot.spec.backup.uid);
+            recorded(restore, snapshot, backup.as_ref().filter(of_it), None)
         }
         (None, Some(name), None) => {
-            let message = format!(
-                "there is no DatabaseBackup {name:?} in this namespace; if it was deleted, name the folder in \
-                 spec.source.storage"
-            );
-            return Err(("SourceNotFound", message));
+            let backup = backup.as_ref().ok_or_else(|| {
+                let message = format!(
+                    "there is no DatabaseBackup {name:?} in this namespace; if it was deleted, name one of its DatabaseSnapshots in \
+                     spec.source.snapshotName, or the folder in spec.source.storage"
+                );
+                ("SourceNotFound", message)
+            })?;
+            of_backup(restore, source, backup, snapshots)
         }
-        (Some(_), Some(_), _) | (None, None, _) => {
-            return Err(("SourceInvalid", "spec.source needs either backupName or storage".into()));
+        (None, None, Some(storage)) => {
+            let folder = storage.path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
+            let object = as_backup(restore, Unsaid::default(), storage)?;
+            Ok(Source { object, folder, manifest_sha256: None, snapshot: None, notes: vec![] })
         }
-    };
-    let object = as_backup(restore, backup.filter(|_| source.backup_name.is_some()), &storage)?;
-    Ok(Source { object, folder, manifest_sha256 })
-}
-
-/// Folder of a run and its manifest's hash.
-fn run(backup: &DatabaseBackup, id: Option<&str>) -> Result<(String, Option<String>), NoSource> {
-    let records = backup.status.iter().flat_map(|status| status.last_run.iter().chain(&status.recent_runs));
-    let known = records
-        .filter(|record| record.result == RunResult::Succeeded)
-        .filter_map(|record| Some((folder(record)?, record)));
-    let name = backup.metadata.name.as_deref().unwrap_or_default();
-    let Some(id) = id else {
-        let latest = known.max_by_key(|(_, record)| record.slot.0);
-        return latest.map(|(folder, record)| (folder.to_owned(), record.manifest_sha256.clone())).ok_or_else(|| {
-            let message = format!(
-                "the status of DatabaseBackup {name:?} knows no successful run: name one in spec.source.runId, or wait for one"
-            );
-            ("SourceNotFound", message)
-        });
-    };
-    let is_it = |folder: &str| folder.rsplit('/').next() == Some(id);
-    if let Some((folder, record)) = known.into_iter().find(|(folder, _)| is_it(folder)) {
-        return Ok((folder.to_owned(), record.manifest_sha256.clone()));
+        _ => Err((
+            "SourceInvalid",
+            "spec.source needs exactly one of snapshotName, backupName and storage".into(),
+        )),
     }
-    // Older than what status holds.
-    let storage = destination(&backup.spec.storage_destination).map_err(|issues| {
-        ("SourceInvalid", issues.into_iter().map(|issue| issue.message).collect::<Vec<_>>().join("; "))
-    })?;
-    let namespace = backup.metadata.namespace.as_deref().unwrap_or_default();
-    Ok((layout::folder(&storage, namespace, name, id), None))
 }
 
-fn folder(record: &RunRecord) -> Option<&str> {
+/// A backup of a `DatabaseBackup` that is there.
+fn of_backup(
+    restore: &DatabaseRestore,
+    source: &RestoreSource,
+    backup: &DatabaseBackup,
+    snapshots: &[DatabaseSnapshot],
+) -> Result<Source, NoSource> {
+    let (found, note) = match &source.run_id {
+        None => {
+            let (found, note) = newest(backup, snapshots, source)?;
+            (Some(found), note)
+        }
+        Some(id) => (of_run(backup, snapshots, id), None),
+    };
+    let (folder, manifest_sha256) = match found {
+        Some(Finished::Snapshot(snapshot)) => return recorded(restore, snapshot, Some(backup), note),
+        Some(Finished::Run(record)) => {
+            (folder(record).unwrap_or_default().to_owned(), record.manifest_sha256.clone())
+        }
+        // Older than what is known.
+        None => {
+            let storage = destination(&backup.spec.storage_destination).map_err(invalid)?;
+            let [namespace, name] = [&backup.metadata.namespace, &backup.metadata.name]
+                .map(|part| part.as_deref().unwrap_or_default());
+            let id = source.run_id.as_deref().unwrap_or_default();
+            (layout::folder(&storage, namespace, name, id), None)
+        }
+    };
+    let object = as_backup(restore, Unsaid::of(backup), &backup.spec.storage_destination)?;
+    Ok(Source { object, folder, manifest_sha256, snapshot: None, notes: note.into_iter().collect() })
+}
+
+/// What a snapshot tells of. `backup` is the `DatabaseBackup` that it is of, if that is there.
+fn recorded(
+    restore: &DatabaseRestore,
+    snapshot: &DatabaseSnapshot,
+    backup: Option<&DatabaseBackup>,
+    note: Option<String>,
+) -> Result<Source, NoSource> {
+    let name = snapshot.metadata.name.clone().unwrap_or_default();
+    if is_going(snapshot) {
+        let message = format!(
+            "DatabaseSnapshot {name} is being deleted, and its data may go with it: restore another one"
+        );
+        return Err(("SourceDeleted", message));
+    }
+    let location = &snapshot.spec.location;
+    in_its_place(snapshot, restore.metadata.namespace.as_deref().unwrap_or_default())?;
+    let spoken =
+        doubt(snapshot).map(|doubt| format!("something speaks against DatabaseSnapshot {name}: {doubt}"));
+    Ok(Source {
+        object: as_backup(restore, Unsaid::by(snapshot, backup), &location.storage)?,
+        folder: location.folder.clone(),
+        manifest_sha256: Some(location.manifest_sha256.clone()),
+        snapshot: Some(name),
+        notes: spoken.into_iter().chain(note).collect(),
+    })
+}
+
+/// The operator's own snapshots lie where its runs write. One that somebody has made by hand is no way to what another namespace
+/// has stored.
+fn in_its_place(snapshot: &DatabaseSnapshot, namespace: &str) -> Result<(), NoSource> {
+    let (location, backup) = (&snapshot.spec.location, &snapshot.spec.backup);
+    let storage = destination(&location.storage).map_err(invalid)?;
+    let id = location.folder.rsplit('/').next().unwrap_or_default();
+    let plain = location.folder.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
+    if plain && location.folder == layout::folder(&storage, namespace, &backup.name, id) {
+        return Ok(());
+    }
+    let message = format!(
+        "DatabaseSnapshot {:?} says that it is in the folder {:?}, where no backup of {:?} in this namespace is: name a folder of \
+         others in spec.source.storage, which takes the right to read its Secrets",
+        snapshot.metadata.name.as_deref().unwrap_or_default(),
+        location.folder,
+        backup.name
+    );
+    Err(("SourceInvalid", message))
+}
+
+fn invalid(issues: Vec<dbbackup_protocol::contract::Issue>) -> NoSource {
+    ("SourceInvalid", issues.into_iter().map(|issue| issue.message).collect::<Vec<_>>().join("; "))
+}
+
+/// Folder of a run.
+pub(super) fn folder(record: &RunRecord) -> Option<&str> {
     record.manifest.as_deref()?.strip_suffix(layout::MANIFEST)?.strip_suffix('/')
 }
+
+/// What holds where the restore does not say it.
+#[derive(Default)]
+struct Unsaid {
+    database_type: Option<String>,
+    settings: Option<Map<String, Value>>,
+    image: Option<String>,
+    plugin: Option<PluginPin>,
+    /// Which databases were backed up decides which parts there are.
+    database: Option<String>,
+}
+
+impl Unsaid {
+    fn of(backup: &DatabaseBackup) -> Self {
+        let spec = &backup.spec;
+        Self {
+            database_type: Some(spec.database_type.clone()),
+            settings: spec.settings.clone(),
+            image: spec.image.clone(),
+            plugin: spec.plugin.clone(),
+            database: spec.connection.as_ref().and_then(|connection| connection.database.clone()),
+        }
+    }
+
+    /// The snapshot says what it is; how it was made the `DatabaseBackup` says as long as it is there and of that kind.
+    fn by(snapshot: &DatabaseSnapshot, backup: Option<&DatabaseBackup>) -> Self {
+        let made = &snapshot.spec.backup;
+        if let Some(backup) = backup.filter(|backup| backup.spec.database_type == made.database_type) {
+            return Self::of(backup);
+        }
+        // The one that stands in for unknown types does not claim them.
+        let plugin = (made.plugin.id != FALLBACK).then(|| PluginPin {
+            id: Some(made.plugin.id.clone()),
+            version: None,
+            digest: None,
+        });
+        Self { database_type: Some(made.database_type.clone()), plugin, ..Self::default() }
+    }
+}
+
+/// Id of the plugin that serves types which nobody claims.
+const FALLBACK: &str = "generic";
 
 /// The restore as the backup of its target, for whoever asks a plugin what a failure means: where the backup is means nothing.
 /// None: never.
 pub fn asked(restore: &DatabaseRestore) -> Option<DatabaseBackup> {
-    let mut restore = restore.clone();
-    restore.spec.database_type.get_or_insert_with(|| "unknown".to_owned());
     let storage = serde_json::from_value(json!({"type": "pvc", "pvcName": "none"})).ok()?;
-    as_backup(&restore, None, &storage).ok()
+    let unknown = Unsaid { database_type: Some("unknown".into()), ..Unsaid::default() };
+    as_backup(restore, unknown, &storage).ok()
 }
 
 fn as_backup(
     restore: &DatabaseRestore,
-    backup: Option<&DatabaseBackup>,
+    unsaid: Unsaid,
     storage: &StorageDestination,
 ) -> Result<DatabaseBackup, NoSource> {
-    let (spec, of) = (&restore.spec, backup.map(|backup| &backup.spec));
-    let database_type = spec.database_type.as_ref().or(of.map(|of| &of.database_type));
+    let spec = &restore.spec;
+    let Unsaid { database_type, settings, image, plugin, database } = unsaid;
+    let database_type = spec.database_type.clone().or(database_type);
     let plain = json!({"schedule": "@yearly", "databaseType": database_type, "storageDestination": storage});
     let plain: DatabaseBackupSpec = serde_json::from_value(plain)
         .map_err(|error| ("SourceInvalid", format!("the restore says too little: {error}")))?;
-    let database =
-        of.and_then(|of| of.connection.as_ref()).and_then(|connection| connection.database.clone());
     let mut object = DatabaseBackup::new(
         "",
         DatabaseBackupSpec {
-            // Which databases were backed up decides which parts there are.
             connection: Some(Connection { database, ..spec.target.clone() }),
-            settings: spec.settings.clone().or_else(|| of.and_then(|of| of.settings.clone())),
-            image: spec.image.clone().or_else(|| of.and_then(|of| of.image.clone())),
-            plugin: spec.plugin.clone().or_else(|| of.and_then(|of| of.plugin.clone())),
+            settings: spec.settings.clone().or(settings),
+            image: spec.image.clone().or(image),
+            plugin: spec.plugin.clone().or(plugin),
             pod_template: spec.pod_template.clone(),
             active_deadline_seconds: spec.active_deadline_seconds,
             ..plain

@@ -1,7 +1,9 @@
-//! The life of a restore, and where its backup is.
+//! The life of a restore.
+
+mod source;
 
 use dbbackup_api::{
-    DatabaseBackup, DatabaseRestore, DatabaseRestoreStatus,
+    DatabaseBackup, DatabaseRestore, DatabaseRestoreStatus, DatabaseSnapshot,
     restore::{RestorePhase, TargetState},
 };
 use dbbackup_protocol::{
@@ -52,71 +54,36 @@ fn backup(status: &Value) -> DatabaseBackup {
     .unwrap()
 }
 
-fn run(id: &str, slot: &str, result: &str) -> Value {
-    json!({
-        "slot": slot, "result": result, "manifest": format!("prod/shop/orders/{id}/manifest.json"),
-        "manifestSha256": format!("sha-of-{id}")
-    })
-}
-
-#[test]
-fn the_source_is_found() {
-    let runs = json!({"recentRuns": [
-        run("3", "2026-11-24T03:00:00Z", "Failed"), run("2", "2026-11-24T02:00:00Z", "Succeeded"),
-        run("1", "2026-11-24T01:00:00Z", "Succeeded"),
-    ]});
-    let found = |source: Value, status: &Value| {
-        let restore = restore(|object| object["spec"]["source"] = source);
-        resolve(&restore, Some(&backup(status))).map(|it| (it.folder, it.manifest_sha256))
-    };
-    for (source, folder, sha256) in [
-        (json!({"backupName": "orders"}), "prod/shop/orders/2", Some("sha-of-2")),
-        (json!({"backupName": "orders", "runId": "1"}), "prod/shop/orders/1", Some("sha-of-1")),
-        // Not in status any more.
-        (json!({"backupName": "orders", "runId": "0"}), "prod/shop/orders/0", None),
-    ] {
-        assert_eq!(found(source, &runs), Ok((folder.to_owned(), sha256.map(str::to_owned))));
-    }
-    let none = found(
-        json!({"backupName": "orders"}),
-        &json!({"recentRuns": [run("3", "2026-11-24T03:00:00Z", "Failed")]}),
-    );
-    assert_eq!(none.unwrap_err().0, "SourceNotFound");
-    assert_eq!(resolve(&restore(|_| {}), None).unwrap_err().0, "SourceNotFound");
-    let nothing = restore(|object| object["spec"]["source"] = json!({}));
-    assert_eq!(resolve(&nothing, None).unwrap_err().0, "SourceInvalid");
-}
-
-#[test]
-fn what_the_restore_does_not_say_is_the_backups() {
-    let status = json!({"recentRuns": [run("2", "2026-11-24T02:00:00Z", "Succeeded")]});
-    let object = resolve(&restore(|_| {}), Some(&backup(&status))).unwrap().object;
-    let connection = object.spec.connection.as_ref().unwrap();
-    assert_eq!((connection.host.as_str(), connection.database.as_deref()), ("other-db", Some("shop")));
-    assert_eq!(connection.credentials.as_ref().unwrap().secret_name, "login");
-    assert_eq!(
-        (object.spec.database_type.as_str(), object.spec.image.as_deref()),
-        ("postgres", Some("own:1"))
-    );
-    assert_eq!(object.spec.settings.unwrap()["serverVersion"], 17);
-    assert_eq!(object.metadata.uid.as_deref(), Some(UID));
-    let own = restore(|object| object["spec"]["settings"] = json!({}));
-    assert!(resolve(&own, Some(&backup(&status))).unwrap().object.spec.settings.unwrap().is_empty());
-    let folder = restore(|object| {
-        object["spec"]["source"] = json!({"storage": {"type": "pvc", "pvcName": "c", "path": "/a/b/"}});
-        object["spec"]["databaseType"] = json!("mysql");
+fn snapshot(change: impl FnOnce(&mut Value)) -> DatabaseSnapshot {
+    let mut object = json!({
+        "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseSnapshot",
+        "metadata": {"namespace": "shop", "name": "orders-1"},
+        "spec": {
+            "backup": {
+                "name": "orders", "uid": "u", "databaseType": "postgres", "slot": "2026-11-24T02:00:00Z", "clientImage": "x",
+                "plugin": {"id": "other", "version": "1", "digest": "d"}
+            },
+            "location": {
+                "storage": {"type": "s3", "bucket": "old", "path": "then", "secretName": "old-store"},
+                "folder": "then/shop/orders/2", "url": "u", "manifestSha256": "the-sha"
+            },
+            "contents": {
+                "startedAt": "2026-11-24T02:00:00Z", "finishedAt": "2026-11-24T02:01:00Z", "bytesRead": 1, "bytesStored": 1,
+                "parts": 1
+            }
+        }
     });
-    let source = resolve(&folder, None).unwrap();
-    assert_eq!((source.folder.as_str(), source.manifest_sha256), ("a/b", None));
-    assert_eq!(source.object.spec.database_type, "mysql");
-    let untyped = restore(|object| {
-        object["spec"]["source"] = json!({"storage": {"type": "pvc", "pvcName": "c", "path": "a"}});
-    });
-    assert_eq!(resolve(&untyped, None).unwrap_err().0, "SourceInvalid");
+    change(&mut object);
+    serde_json::from_value(object).unwrap()
 }
 
 fn plugin() -> PluginRef {
     PluginRef { id: "postgres".into(), version: "1.0.0".into(), digest: "sha256:00".into() }
+}
+
+fn source() -> Source {
+    let sources = Sources { backup: Some(backup(&json!({}))), snapshots: vec![snapshot(|_| {})] };
+    Source { notes: vec!["know this".into()], ..resolve(&restore(|_| {}), &sources).unwrap() }
 }
 
 fn report(reason: Option<Reason>, target: Target) -> RunReport {
@@ -188,11 +155,15 @@ type Case = (Option<ObservedJob>, RestorePhase, Option<TargetState>, &'static st
 #[test]
 fn a_job_is_made_once_and_followed_to_its_end() {
     let new = restore(|_| {});
-    let plugin = plugin();
-    let decision = decided(&new, None, Plan::Ready(&plugin));
+    let (plugin, source) = (plugin(), source());
+    let decision = decided(&new, None, Plan::Ready(&plugin, &source));
     assert!(decision.create);
     assert_eq!((decision.status.phase, decision.events.len()), (Some(RestorePhase::Running), 1));
     assert_eq!(decision.status.job, Some(crate::names::restore_job_name("back", UID)));
+    assert_eq!(
+        (decision.status.snapshot.as_deref(), &*decision.status.notes),
+        (Some("orders-1"), &["know this".to_owned()][..])
+    );
     // The same again, from what was written: nothing is made twice.
     let old = with_status(decision.status);
     assert!(!decided(&old, Some(job(JobState::Active, None)), Plan::NotAsked).create);
@@ -239,7 +210,7 @@ fn a_job_is_made_once_and_followed_to_its_end() {
         (None, RestorePhase::Failed, Some(TargetState::Incomplete), "Lost: "),
     ];
     for (job, phase, target, reason) in cases {
-        let decision = decided(&with_status(running()), job.clone(), Plan::Ready(&plugin));
+        let decision = decided(&with_status(running()), job.clone(), Plan::Ready(&plugin, &source));
         let status = decision.status;
         assert!(!decision.create, "{job:?}");
         assert_eq!((status.phase, status.target), (Some(phase), target), "{job:?}");
@@ -251,7 +222,7 @@ fn a_job_is_made_once_and_followed_to_its_end() {
         // What is final stays, whatever becomes of the Job.
         if phase != RestorePhase::Running {
             let last = with_status(status.clone());
-            let again = decided(&last, None, Plan::Ready(&plugin));
+            let again = decided(&last, None, Plan::Ready(&plugin, &source));
             assert_eq!((again.status, again.create, again.events), (status, false, vec![]));
         }
     }
@@ -264,7 +235,7 @@ fn what_cannot_start_says_why() {
     assert_eq!(refused.status.phase, Some(RestorePhase::Failed));
     assert_eq!(refused.status.failure_reason.as_deref(), Some("ImageNotAllowed: ask for it"));
     assert_eq!(refused.status.target, Some(TargetState::Unchanged));
-    let plugin = plugin();
+    let (plugin, source) = (plugin(), source());
     let created = |permanent| {
         let refused = RefusedCreate {
             job: "x".into(),
@@ -273,8 +244,12 @@ fn what_cannot_start_says_why() {
             permanent,
             retry_at: now() + SignedDuration::from_secs(30),
         };
-        let observed =
-            Observed { restore: &new, job: None, plan: Plan::Ready(&plugin), refused_create: Some(refused) };
+        let observed = Observed {
+            restore: &new,
+            job: None,
+            plan: Plan::Ready(&plugin, &source),
+            refused_create: Some(refused),
+        };
         decide(&observed, now())
     };
     let later = created(false);

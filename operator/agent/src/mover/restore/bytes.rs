@@ -50,7 +50,7 @@ pub(super) async fn fetch(
     while at < part.stored_bytes {
         let end = part.stored_bytes.min(at + FETCH);
         let piece = store.range(path, at..end).await?;
-        progress.stored(piece.len());
+        progress.fetched(piece.len());
         if to.send(piece).await.is_err() {
             return Ok(());
         }

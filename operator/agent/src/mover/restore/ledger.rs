@@ -16,8 +16,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
-        Self { target: Cell::new(Target::Unchanged), parts: Cell::new(0), notes: RefCell::default() }
+    /// `notes` come first.
+    pub(super) fn new(notes: &[String]) -> Self {
+        Self {
+            target: Cell::new(Target::Unchanged),
+            parts: Cell::new(0),
+            notes: RefCell::new(notes.to_vec()),
+        }
     }
 
     /// From now on something may be missing in the target; gives what it was before.

@@ -62,6 +62,7 @@ pub(super) async fn load(
         }
         ended = &mut listening => (ended?, false),
     };
+    progress.works(false);
     let (Ended { end, input_taken, .. }, stderr) = ended;
     let judged = judge(part, end, whole && input_taken, &stderr);
     if judged.is_err() && part.plan.load.effect == Effect::AtEnd && matches!(end, End::Exited(_)) {
@@ -119,7 +120,9 @@ async fn send(
     }
     decoded(decoding).await?;
     ledger.begin();
-    speaker.input_end().await
+    speaker.input_end().await?;
+    progress.works(true);
+    Ok(())
 }
 
 async fn listen(mut listener: Listener<'_>) -> Result<(Ended, String), Failure> {

@@ -62,7 +62,7 @@ impl Restorer<'_> {
     /// says what the target is like, whatever happened.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> RunReport {
         let started_at = (self.now)();
-        let (progress, ledger) = (Progress::default(), Ledger::new());
+        let (progress, ledger) = (Progress::default(), Ledger::new(&self.order.notes));
         let limit = Duration::from_secs(self.order.limits.deadline_seconds);
         let result = tokio::select! {
             biased;
@@ -113,7 +113,12 @@ impl Restorer<'_> {
         let found = look(client, self.order, chosen).await?;
         let clears = found.iter().any(|found| matches!(found, Found::Full(_)));
         let proves_itself = matches!(chosen, [one] if one.proves_itself()) && !clears;
-        if self.order.dry_run || !proves_itself {
+        let proving = self.order.dry_run || !proves_itself;
+        let passes = u64::from(proving) + u64::from(!self.order.dry_run);
+        // The sizes are the manifest's, and it may say anything.
+        let sizes = chosen.iter().map(|part| part.stored.stored_bytes.saturating_mul(passes));
+        progress.restores(sizes.fold(0, u64::saturating_add));
+        if proving {
             for part in chosen {
                 let proving = backup.prove(part, progress);
                 progress.follow(&format!("proving {}", part.what()), proving).await?;

@@ -7,7 +7,10 @@ use super::{
     invariants::{assert_safe_pod, environment, secrets_of},
     *,
 };
-use crate::{planning::PlannedRestore, restoring::resolve};
+use crate::{
+    planning::PlannedRestore,
+    restoring::{Sources, resolve},
+};
 
 fn restore(storage: &serde_json::Value) -> DatabaseRestore {
     serde_json::from_value(json!({
@@ -58,7 +61,7 @@ fn a_restore_is_tried_once_and_only_reads_the_storage() {
         json!({"type": "s3", "bucket": "b", "path": "a/b", "secretName": "store", "caSecret": {"name": "ca"}}),
     ] {
         let restore = restore(&storage);
-        let source = resolve(&restore, None).unwrap();
+        let source = resolve(&restore, &Sources::default()).unwrap();
         let planned = planned_restore();
         let input = RestoreInput {
             restore: &restore,
