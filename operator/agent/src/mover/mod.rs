@@ -17,6 +17,7 @@ mod parts;
 mod place;
 pub mod probe;
 mod progress;
+pub mod remove;
 pub mod restore;
 mod room;
 mod s3;
@@ -296,6 +297,7 @@ fn nothing(at: Timestamp) -> RunReport {
         started_at: at,
         finished_at: at,
         restored: None,
+        removed: None,
     }
 }
 

@@ -55,6 +55,9 @@ const DENIED: [&str; 10] = [
 /// Error codes of S3 and compatible stores that mean that it is full.
 const FULL: [&str; 4] =
     ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
+/// What stores say of an object that they keep: Amazon and versitygw `AccessDenied` "… protected by object lock", others
+/// `ObjectLocked` or `InvalidRequest` "Object is WORM protected …", others name retention or the legal hold.
+const LOCKED: [&str; 5] = ["object lock", "objectlocked", "worm protected", "legal hold", "retention"];
 /// The bucket, not the object.
 const NO_BUCKET: &str = "NoSuchBucket";
 /// Codes that say who was refused, not just that.
@@ -72,6 +75,14 @@ impl Place {
         Failure::new(
             reason,
             format!("could not {doing} in {self}: {}; {}", cause.trim_end_matches('.'), self.remedy(reason)),
+        )
+    }
+
+    /// The failure of a file system that was asked without a store between.
+    pub(crate) fn io_failure(&self, doing: &str, error: io::Error) -> Failure {
+        self.failure(
+            doing,
+            &object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) },
         )
     }
 
@@ -94,6 +105,9 @@ impl Place {
             }
             (Self::Claim { .. }, Reason::StorageDenied) => {
                 "the claim must be writable for the pod's group (fsGroup)".into()
+            }
+            (_, Reason::ObjectLocked) => {
+                "it stays until its retention or legal hold ends in the store; nothing of ours shortens that".into()
             }
             (_, Reason::StorageFull) => "make room, grow it, or keep fewer backups".into(),
             _ => "see the storage's own state".into(),
@@ -125,6 +139,7 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
     );
     let reason = match code.as_str() {
         NO_BUCKET => Reason::StorageNotFound,
+        code if is_locked(code, &text) => Reason::ObjectLocked,
         code if DENIED.contains(&code) => Reason::StorageDenied,
         code if FULL.contains(&code) => Reason::StorageFull,
         // Another hand has ended the upload: a second attempt makes a new one.
@@ -140,6 +155,13 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         (code, Some(message)) => format!("{code}: {message}"),
     };
     (reason, shortened(cause))
+}
+
+/// A refusal with a code, in words of object lock; a bucket may be called like that, too, so only its own sentence counts.
+fn is_locked(code: &str, text: &str) -> bool {
+    let sentence = between(text, "<Message>", "</Message>").unwrap_or_default();
+    let said = format!("{code} {sentence}").to_lowercase();
+    !code.is_empty() && LOCKED.iter().any(|word| said.contains(word))
 }
 
 fn of_claim(error: &object_store::Error) -> (Reason, String) {
@@ -207,6 +229,10 @@ mod tests {
         .into()
     }
 
+    fn said(code: &str, message: &str) -> Box<dyn StdError + Send + Sync> {
+        format!("403: <Error><Code>{code}</Code><Message>{message}</Message></Error>").into()
+    }
+
     fn generic(code: &str) -> Error {
         Error::Generic { store: "S3", source: body(code) }
     }
@@ -233,6 +259,27 @@ mod tests {
             ),
             (Error::Unauthenticated { path: path(), source: "401".into() }, Reason::StorageDenied, "401"),
             (generic("InvalidAccessKeyId"), Reason::StorageDenied, "m InvalidAccessKeyId"),
+            (
+                Error::PermissionDenied {
+                    path: path(),
+                    source: said("AccessDenied", "Access Denied because object protected by object lock."),
+                },
+                Reason::ObjectLocked,
+                "retention or legal hold",
+            ),
+            (
+                Error::Generic {
+                    store: "S3",
+                    source: said("InvalidRequest", "Object is WORM protected and cannot be overwritten"),
+                },
+                Reason::ObjectLocked,
+                "retention or legal hold",
+            ),
+            (
+                Error::PermissionDenied { path: path(), source: said("AccessDenied", "Access Denied.") },
+                Reason::StorageDenied,
+                "\"store\"",
+            ),
             (generic("QuotaExceeded"), Reason::StorageFull, "make room"),
             (
                 Error::Generic { store: "S3", source: "connection refused".into() },

@@ -7,6 +7,7 @@ mod finding;
 mod fixture;
 mod hostile;
 mod probing;
+mod removing;
 mod restoring;
 mod stopping;
 mod storing;

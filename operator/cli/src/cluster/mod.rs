@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Logs(logs::Arguments),
     /// Show which backups spec.retention keeps and why, and which it does not
     ///
-    /// Exit code 1: something stands in the way of removing those.
+    /// Those are removed by the operator. Exit code 1: something stands in the way.
     Prune(prune::Arguments),
 }
 

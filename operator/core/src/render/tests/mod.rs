@@ -1,6 +1,7 @@
 //! Snapshots of two whole Jobs; what must hold for every Job is in `invariants`.
 
 mod invariants;
+mod removal;
 mod restore;
 mod stored;
 
