@@ -17,6 +17,7 @@ use dbbackup_agent::{failure::Failure, install, mover, order::Order, paths::PodP
 use dbbackup_protocol::{
     pod,
     probe::{ProbeOrder, ProbeReport},
+    removal::RemovalOrder,
     report::{Outcome, Reason, RunReport},
     restore::RestoreOrder,
     work_order::WorkOrder,
@@ -60,6 +61,7 @@ fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
         Ok(Order::Probe(order)) => run_probe(&order, paths),
         Ok(Order::Backup(order)) => conclude(|| move_bytes(&order, paths), paths),
         Ok(Order::Restore(order)) => conclude(|| restore(&order, paths), paths),
+        Ok(Order::Removal(order)) => conclude(|| remove(&order, paths), paths),
         Err(failure) => conclude(|| Err(failure), paths),
     }
 }
@@ -106,8 +108,9 @@ fn conclude(work: impl FnOnce() -> Result<RunReport, Failure>, paths: &PodPaths)
     let report = catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(panicked()))
         .unwrap_or_else(|failure| mover::failure_report(failure, Timestamp::now()));
-    let RunReport { outcome, reason, message, parts, bytes_read, bytes_stored, found, restored, .. } =
-        &report;
+    let RunReport {
+        outcome, reason, message, parts, bytes_read, bytes_stored, found, restored, removed, ..
+    } = &report;
     let left = restored.as_ref().map(|restored| restored.target);
     let seconds = report.finished_at.duration_since(report.started_at).as_secs().max(0).unsigned_abs();
     let bytes_per_second = bytes_read / seconds.max(1);
@@ -122,6 +125,7 @@ fn conclude(work: impl FnOnce() -> Result<RunReport, Failure>, paths: &PodPaths)
         seconds,
         found,
         target_left = ?left,
+        ?removed,
         "run report"
     );
     leave(paths, &report.to_termination_message())?;
@@ -141,6 +145,11 @@ fn move_bytes(order: &WorkOrder, paths: &PodPaths) -> Result<RunReport, Failure>
 fn restore(order: &RestoreOrder, paths: &PodPaths) -> Result<RunReport, Failure> {
     let restorer = mover::restore::Restorer { order, paths, now: Timestamp::now };
     with_stop(async |stop| restorer.run(stop).await)
+}
+
+fn remove(order: &RemovalOrder, paths: &PodPaths) -> Result<RunReport, Failure> {
+    let remover = mover::remove::Remover { order, paths, now: Timestamp::now };
+    with_stop(async |stop| remover.run(stop).await)
 }
 
 fn run_shim(paths: &PodPaths) -> anyhow::Result<ExitCode> {

@@ -1,9 +1,10 @@
-//! What a pod is for: a backup, a probe, or a restore.
+//! What a pod is for: a backup, a probe, a restore or a removal.
 
 use dbbackup_protocol::{
     plan::{PartSource, Process},
-    pod::{ENV_PROBE_ORDER, ENV_RESTORE_ORDER, ENV_WORK_ORDER},
+    pod::{ENV_PROBE_ORDER, ENV_REMOVAL_ORDER, ENV_RESTORE_ORDER, ENV_WORK_ORDER},
     probe::ProbeOrder,
+    removal::RemovalOrder,
     report::Reason,
     restore::{PartRestore, RestoreOrder, RestorePlan},
     work_order::{BoundSecret, Limits, WorkOrder},
@@ -20,6 +21,8 @@ pub enum Order {
     Probe(Box<ProbeOrder>),
     /// To bring a backup back.
     Restore(Box<RestoreOrder>),
+    /// To remove a backup.
+    Removal(Box<RemovalOrder>),
 }
 
 impl Order {
@@ -32,6 +35,8 @@ impl Order {
             ProbeOrder::parse(&json).map(|order| Self::Probe(Box::new(order)))
         } else if let Some(json) = variable(ENV_RESTORE_ORDER) {
             RestoreOrder::parse(&json).map(|order| Self::Restore(Box::new(order)))
+        } else if let Some(json) = variable(ENV_REMOVAL_ORDER) {
+            RemovalOrder::parse(&json).map(|order| Self::Removal(Box::new(order)))
         } else if let Some(json) = variable(ENV_WORK_ORDER) {
             WorkOrder::parse(&json).map(|order| Self::Backup(Box::new(order)))
         } else {
@@ -46,6 +51,7 @@ impl Order {
             Self::Backup(order) => &order.bindings,
             Self::Probe(order) => &order.bindings,
             Self::Restore(order) => &order.bindings,
+            Self::Removal(_) => &[],
         }
     }
 
@@ -54,6 +60,7 @@ impl Order {
             Self::Backup(order) => &order.limits,
             Self::Probe(order) => &order.limits,
             Self::Restore(order) => &order.limits,
+            Self::Removal(order) => &order.limits,
         }
     }
 
@@ -62,6 +69,8 @@ impl Order {
             Self::Backup(order) => &order.client_image,
             Self::Probe(order) => &order.client_image,
             Self::Restore(order) => &order.client_image,
+            // Nothing runs but the mover.
+            Self::Removal(_) => "",
         }
     }
 
@@ -71,6 +80,7 @@ impl Order {
             Self::Backup(order) => &order.plan,
             Self::Probe(order) => return order.plan.queries.iter().map(|query| &query.process).collect(),
             Self::Restore(order) => return of_restore(&order.plan),
+            Self::Removal(_) => return vec![],
         };
         let mut processes: Vec<&Process> = plan.checks.iter().map(|check| &check.process).collect();
         for source in &plan.parts {

@@ -26,6 +26,13 @@ pub const VERIFIED: &str = "Verified";
 /// snapshot; while it is false nothing is removed. Not there before the first one.
 pub const PLAUSIBLE: &str = "Plausible";
 
+/// Of a `DatabaseSnapshot` that is being deleted: what becomes of its data. Never true, because the object goes with it; its reason
+/// says where it stands.
+pub const REMOVED: &str = "Removed";
+
+/// Of a `DatabaseBackup` with `spec.retention`: what it does not keep is removed, or being removed. False: something is in the way.
+pub const PRUNED: &str = "Pruned";
+
 /// Of a `DatabaseRestore`: everything that was asked for was done.
 pub const COMPLETE: &str = "Complete";
 /// Of a `DatabaseRestore`: it ended otherwise.

@@ -27,6 +27,8 @@ pub const APP_LABEL: (&str, &str) = ("app", "db-backup-operator");
 pub const NAME_LABEL: &str = "databasebackup.db.example.io/name";
 /// Label with the name of the `DatabaseRestore`: of its Job and pod, instead of [`NAME_LABEL`].
 pub const RESTORE_LABEL: &str = "databaserestore.db.example.io/name";
+/// Label with the name of the `DatabaseSnapshot`: of the Job that removes its data and its pod, instead of [`NAME_LABEL`].
+pub const SNAPSHOT_LABEL: &str = "databasesnapshot.db.example.io/name";
 /// Label of a Job, and of its pods, that makes no backup: its value says what it is for. Only [`PROBE`] so far.
 pub const PURPOSE_LABEL: &str = "databasebackup.db.example.io/purpose";
 /// Value of [`PURPOSE_LABEL`]: it asks the server.
@@ -52,3 +54,7 @@ pub const RUN_NOW_ANNOTATION: &str = "db.example.io/run-now";
 /// Annotation with which a user says, by the value `true`, that the size of a `DatabaseSnapshot` is right although it is much
 /// smaller than those before it.
 pub const ACCEPT_SIZE_ANNOTATION: &str = "db.example.io/accept-size";
+/// Finalizer of a `DatabaseSnapshot` whose data goes with it. The operator sets it and takes it off when nothing is left.
+pub const DATA_FINALIZER: &str = "db.example.io/data";
+/// Annotation of a `DatabaseBackup` with which a user allows a mass removal: the token that `status.retention.blocked` names.
+pub const ALLOW_REMOVALS_ANNOTATION: &str = "db.example.io/allow-removals";

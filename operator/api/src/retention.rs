@@ -54,6 +54,20 @@ pub struct Retention {
         "spec.retention.keepWithin is a duration of years, months, weeks, days and hours in this order, for example 30d or 1y6mo"
     ))]
     pub keep_within: Option<String>,
+    /// If more backups than these would go at once, none does until a user allows it (`status.retention.blocked` says how).
+    /// Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub maximum_removals: Option<u32>,
+    /// The same for this share of all backups of the object, where more than three would go. Default: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub maximum_removal_percent: Option<u8>,
+    /// Name of a Secret in the same namespace with keys of the store that may delete. Unset: those of
+    /// `spec.storageDestination.secretName`, which need that right then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
 }
 
 /// What backups have to be like.
@@ -85,7 +99,7 @@ pub struct RetentionStatus {
     pub kept: i64,
     /// How many it does not keep.
     pub removable: i64,
-    /// Why nothing would be removed now, although some are not kept.
+    /// Why nothing is removed now, although some are not kept: a reason, a colon and a sentence with cause and remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<String>,
     /// The newest 50 of those that are kept, and why.
@@ -94,6 +108,17 @@ pub struct RetentionStatus {
     /// The oldest 50 of those that are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removing: Vec<String>,
+    /// How many snapshots, of those neither kept nor removable any more, are being deleted with their data.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub being_removed: i64,
+    /// What is in the way of removing the oldest of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// A snapshot that is kept.

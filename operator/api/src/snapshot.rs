@@ -21,6 +21,14 @@ use crate::{status::PluginIdentity, storage::StorageDestination};
     category = "db-backup",
     doc = "The record of one finished backup. It stays when the Job, the schedule or the DatabaseBackup goes.",
     derive = "PartialEq",
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("metadata.name has at most 63 characters, because the Job that removes the data carries it as a label"),
+    validation = Rule::new(
+        "self.spec.location.folder.matches('^([^/]+/)*[^/]+/[^/]+/[0-9]{8}T[0-9]{6}Z-m?[0-9a-f]{8}$') && \
+         ('/' + self.spec.location.folder).contains('/' + self.spec.backup.name + '/')"
+    ).message("spec.location.folder is that of one run: <path>/<namespace>/<spec.backup.name>/<run>"),
+    validation = Rule::new("!has(self.spec.deletionSecretName) || self.spec.location.storage.type != 'pvc'")
+        .message("spec.deletionSecretName holds keys of an object store; a pvc needs none"),
     printcolumn(name = "Backup", type_ = "string", json_path = ".spec.backup.name"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.backup.databaseType"),
     printcolumn(name = "Finished", type_ = "date", json_path = ".spec.contents.finishedAt"),
@@ -35,6 +43,11 @@ use crate::{status::PluginIdentity, storage::StorageDestination};
         name = "Verified",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Verified\")].status"
+    ),
+    printcolumn(
+        name = "Removal",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Removed\")].reason"
     ),
     printcolumn(name = "Where", type_ = "string", json_path = ".spec.location.url"),
     printcolumn(name = "Slot", type_ = "string", json_path = ".spec.backup.slot", priority = 1)
@@ -52,9 +65,15 @@ pub struct DatabaseSnapshotSpec {
     /// What it holds.
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.contents says what was written: it cannot change"))]
     pub contents: SnapshotContents,
-    /// What becomes of the data when this object is deleted.
+    /// What becomes of the data when this object is deleted. `Retain`: it stays in storage. `Delete`: a Job removes it, and the
+    /// object stays until nothing is left; condition `Removed` says where that stands. Going back to `Retain` ends it.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Name of a Secret in the same namespace with keys of the store that may delete; those of `spec.location.storage.secretName`
+    /// need not then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub deletion_secret_name: Option<String>,
 }
 
 /// What becomes of the data when the `DatabaseSnapshot` is deleted.
@@ -63,6 +82,8 @@ pub enum DeletionPolicy {
     /// It stays in storage.
     #[default]
     Retain,
+    /// It is removed from storage.
+    Delete,
 }
 
 /// Which run of what made a backup.
@@ -142,7 +163,7 @@ pub struct DatabaseSnapshotStatus {
     /// `spec.contents.bytesStored`, to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
-    /// `Plausible`, `Verified`.
+    /// `Plausible`, `Verified`, and `Removed` while it is being deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

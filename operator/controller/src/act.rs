@@ -149,17 +149,31 @@ pub(crate) async fn delete(
     decision: &Decision,
     context: &Context,
 ) -> Result<(), Error> {
-    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
-    for OldJob { name, uid, slot } in &decision.delete {
-        let parameters = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
-            ..DeleteParams::foreground()
-        };
-        match jobs.delete(name, &parameters).await {
-            Ok(_) => info!(job = name, slot = slot.map(display), "Job deleted"),
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-            Err(error) => return Err(Error::on("delete an old Job")(error)),
-        }
+    let namespace = object.namespace().unwrap_or_default();
+    for old in &decision.delete {
+        delete_job(&namespace, old, context).await?;
+    }
+    Ok(())
+}
+
+/// Deletes one Job, as [`delete`].
+///
+/// # Errors
+/// The request failed.
+pub(crate) async fn delete_job(
+    namespace: &str,
+    OldJob { name, uid, slot }: &OldJob,
+    context: &Context,
+) -> Result<(), Error> {
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), namespace);
+    let parameters = DeleteParams {
+        preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
+        ..DeleteParams::foreground()
+    };
+    match jobs.delete(name, &parameters).await {
+        Ok(_) => info!(job = name, slot = slot.map(display), "Job deleted"),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+        Err(error) => return Err(Error::on("delete an old Job")(error)),
     }
     Ok(())
 }

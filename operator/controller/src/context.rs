@@ -42,8 +42,16 @@ pub(crate) struct Context {
     pub(crate) pods: Store<Pod>,
     /// Cache of the snapshots that carry our label.
     pub(crate) snapshots: Store<WatchedSnapshot>,
+    /// Caches of the Jobs that remove data, and of their pods.
+    pub(crate) removals: Removals,
     /// Consecutive failed passes by UID: kube has no backoff of its own per object.
     failures: Mutex<HashMap<String, u32>>,
+}
+
+/// Caches of the Jobs that remove data, and of their pods, without their specs.
+pub(crate) struct Removals {
+    pub(crate) jobs: Store<Job>,
+    pub(crate) pods: Store<Pod>,
 }
 
 /// The writing ends of the caches, for the watches.
@@ -51,6 +59,8 @@ pub(crate) struct CacheWriters {
     pub(crate) jobs: Writer<Job>,
     pub(crate) pods: Writer<Pod>,
     pub(crate) snapshots: Writer<WatchedSnapshot>,
+    pub(crate) removal_jobs: Writer<Job>,
+    pub(crate) removal_pods: Writer<Pod>,
 }
 
 impl Context {
@@ -70,10 +80,27 @@ impl Context {
         let (jobs, job_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
         let (snapshots, snapshot_writer) = reflector::store();
-        let failures = Mutex::default();
-        let gate = Gate::new(caps, jobs.clone());
-        let context = Self { client, planner, metrics, min_interval, gate, jobs, pods, snapshots, failures };
-        let writers = CacheWriters { jobs: job_writer, pods: pod_writer, snapshots: snapshot_writer };
+        let (removal_jobs, removal_job_writer) = reflector::store();
+        let (removal_pods, removal_pod_writer) = reflector::store();
+        let context = Self {
+            client,
+            planner,
+            metrics,
+            min_interval,
+            gate: Gate::new(caps, vec![jobs.clone(), removal_jobs.clone()]),
+            jobs,
+            pods,
+            snapshots,
+            removals: Removals { jobs: removal_jobs, pods: removal_pods },
+            failures: Mutex::default(),
+        };
+        let writers = CacheWriters {
+            jobs: job_writer,
+            pods: pod_writer,
+            snapshots: snapshot_writer,
+            removal_jobs: removal_job_writer,
+            removal_pods: removal_pod_writer,
+        };
         Ok((Arc::new(context), writers))
     }
 

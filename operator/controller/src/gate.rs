@@ -32,7 +32,8 @@ type Name = (String, String);
 #[derive(Debug)]
 pub(crate) struct Gate {
     caps: Caps,
-    jobs: Store<Job>,
+    /// Those of backups, and those of removals.
+    jobs: Vec<Store<Job>>,
     /// What there is, and whom to wake, once the watches run.
     objects: OnceLock<(Store<Watched>, UnboundedSender<ObjectRef<Watched>>)>,
     state: Mutex<State>,
@@ -57,7 +58,7 @@ impl State {
 
 impl Gate {
     /// Nobody waits yet.
-    pub(crate) fn new(caps: Caps, jobs: Store<Job>) -> Self {
+    pub(crate) fn new(caps: Caps, jobs: Vec<Store<Job>>) -> Self {
         Self { caps, jobs, objects: OnceLock::new(), state: Mutex::default() }
     }
 
@@ -128,6 +129,33 @@ impl Gate {
         self.lock().uses(object)
     }
 
+    /// Lets one Job through, or says why it has to wait. It gets no place, and nobody wakes it: runs come first.
+    pub(crate) fn ask_once(&self, object: &DatabaseBackup, job: &str, now: Timestamp) -> Option<String> {
+        let mut state = self.lock();
+        let uses = state.uses(object);
+        if self.caps == Caps::default() && uses.claim.is_none() {
+            return None;
+        }
+        let name = (uses.namespace.clone(), job.to_owned());
+        let running = self.running(&mut state, now);
+        let last = Waiter { slot: Timestamp::MAX, job: name.clone(), uses: uses.clone() };
+        let waiting: Vec<_> =
+            state.waiting.values().map(|(_, waiter)| waiter.clone()).chain([last]).collect();
+        match admit(&waiting, &running, &self.caps).pop() {
+            None | Some(Verdict::Start) => {
+                state.admitted.insert(name, (uses, now));
+                None
+            }
+            Some(verdict) => Some(verdict.to_string()),
+        }
+    }
+
+    /// One that was let through and not created.
+    pub(crate) fn forget(&self, namespace: &str, job: &str, now: Timestamp) {
+        self.lock().admitted.remove(&(namespace.to_owned(), job.to_owned()));
+        self.look(now);
+    }
+
     /// What was let through and not created.
     pub(crate) fn give_back(&self, object: &DatabaseBackup, new: &[NewJob], now: Timestamp) {
         let namespace = object.namespace().unwrap_or_default();
@@ -158,7 +186,16 @@ impl Gate {
         if state.waiting.is_empty() {
             return vec![];
         }
-        let jobs = self.jobs.state();
+        let running = self.running(state, now);
+        let waiting: Vec<_> = state.waiting.values().map(|(_, waiter)| waiter.clone()).collect();
+        let verdicts = admit(&waiting, &running, &self.caps);
+        let named = state.waiting.iter().map(|(job, (object, _))| (job.clone(), object.clone()));
+        named.zip(verdicts).map(|((job, object), verdict)| (job, object, verdict)).collect()
+    }
+
+    /// What the Jobs in the caches use, and those that were let through and are not in them yet.
+    fn running(&self, state: &mut State, now: Timestamp) -> Vec<Uses> {
+        let jobs: Vec<_> = self.jobs.iter().flat_map(Store::state).collect();
         let runs = || jobs.iter().filter(|job| !job.labels().contains_key(PURPOSE_LABEL));
         for job in runs() {
             state.admitted.remove(&(job.namespace().unwrap_or_default(), job.name_any()));
@@ -167,11 +204,7 @@ impl Gate {
         let unfinished =
             runs().filter(|job| JobState::of(job) == JobState::Active).map(|job| Uses::of_job(job));
         let admitted = state.admitted.values().map(|(uses, _)| uses.clone());
-        let running: Vec<_> = unfinished.chain(admitted).collect();
-        let waiting: Vec<_> = state.waiting.values().map(|(_, waiter)| waiter.clone()).collect();
-        let verdicts = admit(&waiting, &running, &self.caps);
-        let named = state.waiting.iter().map(|(job, (object, _))| (job.clone(), object.clone()));
-        named.zip(verdicts).map(|((job, object), verdict)| (job, object, verdict)).collect()
+        unfinished.chain(admitted).collect()
     }
 
     fn wake(&self, (namespace, name): &Name, verdict: Verdict) {
@@ -242,7 +275,7 @@ mod tests {
         let (jobs, mut job_writer) = reflector::store();
         let (objects, mut object_writer) = reflector::store::<Watched>();
         let (wake, mut wakes) = mpsc::unbounded();
-        let gate = Gate::new(Caps { server: Some(1), ..Caps::default() }, jobs);
+        let gate = Gate::new(Caps { server: Some(1), ..Caps::default() }, vec![jobs]);
         gate.follow(objects, wake);
         for name in ["a", "b", "c"] {
             let watched = serde_json::from_value(serde_json::to_value(object(name)).unwrap()).unwrap();

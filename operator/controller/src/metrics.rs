@@ -25,7 +25,7 @@ pub(crate) struct RunLabels {
 /// What was done with a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct SnapshotLabels {
-    /// `created`.
+    /// `created` or `pruned`.
     action: &'static str,
 }
 
@@ -33,6 +33,13 @@ pub(crate) struct SnapshotLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RestoreLabels {
     /// `started`, `succeeded` or `failed`.
+    result: &'static str,
+}
+
+/// What became of a removal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RemovalLabels {
+    /// `started`, `succeeded`, `failed` or `locked`.
     result: &'static str,
 }
 
@@ -56,6 +63,7 @@ pub(crate) struct Metrics {
     leader: Gauge,
     snapshots: Family<SnapshotLabels, Counter>,
     restores: Family<RestoreLabels, Counter>,
+    removals: Family<RemovalLabels, Counter>,
     /// Calls of plugins.
     pub(crate) calls: CallMetrics,
 }
@@ -87,6 +95,8 @@ impl Metrics {
         registry.register("snapshots", "DatabaseSnapshots by what was done with them", snapshots.clone());
         let restores = Family::default();
         registry.register("restores", "Restores by result", restores.clone());
+        let removals = Family::default();
+        registry.register("removals", "Removals of backups from storage by result", removals.clone());
         let calls = CallMetrics::register(&mut registry);
         let metrics = Self {
             registry,
@@ -99,6 +109,7 @@ impl Metrics {
             leader,
             snapshots,
             restores,
+            removals,
             calls,
         };
         metrics.begin();
@@ -116,7 +127,12 @@ impl Metrics {
         for outcome in ["rest", "applied", "malformed", "failed"] {
             drop(self.passes.get_or_create(&PassLabels { outcome }));
         }
-        drop(self.snapshots.get_or_create(&SnapshotLabels { action: "created" }));
+        for action in ["created", "pruned"] {
+            drop(self.snapshots.get_or_create(&SnapshotLabels { action }));
+        }
+        for result in ["started", "succeeded", "failed", "locked"] {
+            drop(self.removals.get_or_create(&RemovalLabels { result }));
+        }
     }
 
     /// Counts a pass.
@@ -148,7 +164,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a run or a restore by the reason of the event that tells it; other events are none.
+    /// Counts a run, a restore or a removal by the reason of the event that tells it; other events are none.
     pub(crate) fn told(&self, reason: &str) {
         let restore = match reason {
             "RestoreStarted" => Some("started"),
@@ -158,6 +174,16 @@ impl Metrics {
         };
         if let Some(result) = restore {
             self.restores.get_or_create(&RestoreLabels { result }).inc();
+        }
+        let removal = match reason {
+            "RemovalStarted" => Some("started"),
+            "SnapshotRemoved" => Some("succeeded"),
+            "RemovalFailed" => Some("failed"),
+            "RemovalLocked" => Some("locked"),
+            _ => None,
+        };
+        if let Some(result) = removal {
+            self.removals.get_or_create(&RemovalLabels { result }).inc();
         }
         let result = match reason {
             "BackupStarted" => "started",
@@ -189,9 +215,11 @@ mod tests {
         metrics.told("BackupFailed");
         metrics.told("InvalidSchedule");
         metrics.told("RestoreSucceeded");
+        metrics.told("RemovalLocked");
         let text = metrics.encode().unwrap();
         assert!(text.contains("db_backup_runs_total{result=\"failed\"} 1"), "{text}");
         assert!(text.contains("db_backup_restores_total{result=\"succeeded\"} 1"), "{text}");
+        assert!(text.contains("db_backup_removals_total{result=\"locked\"} 1"), "{text}");
         assert!(!text.contains("InvalidSchedule"));
     }
 }

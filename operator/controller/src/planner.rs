@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use dbbackup_api::{DatabaseBackup, DatabaseRestore, backup::PluginPin};
+use dbbackup_api::{DatabaseBackup, DatabaseRestore, DatabaseSnapshot, backup::PluginPin};
 use dbbackup_core::{
     decide::NewJob,
     imagepolicy::ImagePolicy,
@@ -16,7 +16,10 @@ use dbbackup_core::{
         Administration, Planned, PlannedProbe, PlannedRestore, Planning, PluginNews, Refused, plan,
         plan_restore,
     },
-    render::{ProbeInput, RenderConfig, RenderInput, RestoreInput, render, render_probe, render_restore},
+    render::{
+        ProbeInput, RemovalInput, RenderConfig, RenderInput, RestoreInput, render, render_probe,
+        render_removal, render_restore,
+    },
     restoring::Source,
 };
 use dbbackup_plugin_host::{Chosen, NotChosen, Pin, Plugin, Registry, Wish};
@@ -187,6 +190,16 @@ impl Planner {
     ) -> Result<Job, Refused> {
         render_probe(&ProbeInput { object, name, plugin, planned, config: &self.administration.render })
             .map_err(|error| Refused::by_issues(plugin, false, &error.issues()))
+    }
+
+    /// The Job of a removal, or why there is none. No plugin has a say in it.
+    pub(crate) fn render_removal(&self, snapshot: &DatabaseSnapshot, name: &str) -> Result<Job, Refused> {
+        let config = &self.administration.render;
+        render_removal(&RemovalInput { snapshot, name, config }).map_err(|error| {
+            let issue = error.issues().into_iter().next();
+            let reason = issue.map_or_else(|| "JobRejected".to_owned(), |issue| issue.reason);
+            nobody(&reason, error.to_string())
+        })
     }
 
     /// How to restore, or why it cannot be done; none while the plugins are loaded for the first time. Off the async threads.

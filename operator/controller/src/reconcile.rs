@@ -12,7 +12,7 @@ use kube::{
 };
 use tracing::{Instrument, info_span, warn};
 
-use crate::{act, catalogue, context::Context, malformed, observe, report, understand::understand};
+use crate::{act, catalogue, context::Context, malformed, observe, prune, report, understand::understand};
 
 /// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
 pub(crate) const UNTIL_LOADED: Duration = Duration::from_secs(5);
@@ -98,6 +98,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     }
     report::status(&seen.object, &decision, context).await?;
     report::marks(&seen.object, &decision, context).await?;
+    prune::prune(&seen.object.namespace().unwrap_or_default(), &decision, context).await?;
     act::delete(&seen.object, &decision, context).await?;
     report::events(&seen.object, &decision, context).await;
     context.metrics.pass("applied");
@@ -110,6 +111,7 @@ fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
         && decision.delete.is_empty()
         && decision.snapshots.is_empty()
         && decision.marks.is_empty()
+        && decision.prune.is_empty()
         && !report::differs(object, decision)
 }
 

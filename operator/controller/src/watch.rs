@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL};
+use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL, SNAPSHOT_LABEL};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -33,6 +33,7 @@ use crate::{
     metrics::Metrics,
     plugins::{self, Plugins},
     reconcile::{Watched, after_error, reconcile},
+    removals,
     restores::{self, Restores},
 };
 
@@ -65,6 +66,7 @@ pub(crate) async fn run(
         cache(api::<WatchedSnapshot>(&context.client, namespace), NAME_LABEL, caches.snapshots, |_| ());
     let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
     let restores = restores(&context, namespace, stop.clone());
+    let removals = removals(&context, namespace, (caches.removal_jobs, caches.removal_pods), stop.clone());
     let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
         .watches_stream(jobs, |job| owner(&job))
@@ -88,7 +90,7 @@ pub(crate) async fn run(
     );
     let work = Box::pin(async {
         leads.begin();
-        tokio::join!(passes, restores);
+        tokio::join!(passes, restores, removals);
     });
     let elected = async {
         if let Some(election) = &election {
@@ -153,6 +155,28 @@ where
         cache(api(client, namespace), RESTORE_LABEL, job_writer, without_spec),
         cache(api(client, namespace), RESTORE_LABEL, pod_writer, without_pod_spec),
         Arc::new(Restores { context: Arc::clone(context), jobs, pods }),
+        watcher::Config::default().timeout(WATCH_SECONDS),
+        stop,
+    )
+}
+
+/// Passes over snapshots. Their Jobs use claims as runs do: whoever waits for one is woken.
+fn removals<S>(
+    context: &Arc<Context>,
+    namespace: Option<&str>,
+    (jobs, pods): (Writer<Job>, Writer<Pod>),
+    stop: S,
+) -> impl Future<Output = ()> + use<S>
+where
+    S: Future<Output = ()> + Send + Sync + 'static,
+{
+    let (client, gated) = (&context.client, Arc::clone(context));
+    removals::run(
+        api(client, namespace),
+        cache(api(client, namespace), SNAPSHOT_LABEL, jobs, without_spec)
+            .inspect_ok(move |_| gated.gate.look(Context::now())),
+        cache(api(client, namespace), SNAPSHOT_LABEL, pods, without_pod_spec),
+        Arc::clone(context),
         watcher::Config::default().timeout(WATCH_SECONDS),
         stop,
     )

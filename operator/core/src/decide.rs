@@ -1,8 +1,8 @@
 //! From what is to what shall be: pure and total. All policy of runs lives here and in the files below.
 //!
 //! The order is the order of the steps: settle what ran ([`runs`]), catalogue it ([`catalogue`]), account the schedule
-//! ([`slots`]), choose what starts ([`start`]), ask the server ([`probe`]), clean up ([`history`]), say what is kept
-//! ([`retention`]) and everything else ([`report`]).
+//! ([`slots`]), choose what starts ([`start`]), ask the server ([`probe`]), clean up ([`history`]), let go what is not kept
+//! ([`retention`]) and say everything else ([`report`]).
 
 mod catalogue;
 mod history;
@@ -15,6 +15,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub use retention::Prune;
 pub(crate) use runs::record as outcome;
 
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Decision {
     pub snapshots: Vec<NewSnapshot>,
     /// What to write into the status of snapshots, once the own status is written.
     pub marks: Vec<Mark>,
+    /// Snapshots to delete with their data, after that.
+    pub prune: Vec<Prune>,
 }
 
 /// A `DatabaseSnapshot` to create.
@@ -137,6 +140,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
             wake_at: now + LONGEST_WAIT,
             snapshots: vec![],
             marks: vec![],
+            prune: vec![],
         };
     }
     let mut draft = Draft::new(observed, now);
@@ -172,6 +176,7 @@ struct Draft<'a> {
     delay: SignedDuration,
     snapshots: Vec<NewSnapshot>,
     marks: Vec<Mark>,
+    prune: Vec<Prune>,
     /// Why a finished backup has no snapshot, for the condition `Catalogued`.
     uncatalogued: Option<(String, String)>,
     /// The snapshots of this object, oldest first.
@@ -203,6 +208,7 @@ impl<'a> Draft<'a> {
             delay: delay(object),
             snapshots: vec![],
             marks: vec![],
+            prune: vec![],
             uncatalogued: None,
             known: vec![],
         }

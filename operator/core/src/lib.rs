@@ -11,6 +11,7 @@ pub mod planning;
 pub mod plausible;
 pub mod police;
 pub mod probing;
+pub mod removing;
 pub mod render;
 pub mod request;
 pub mod restoring;

@@ -36,6 +36,17 @@ pub fn restore_job_name(name: &str, uid: &str) -> String {
     format!("{}-{}-r", cut(name), uid_hash8(uid))
 }
 
+/// Name of the Job that removes the data of a snapshot: `<name of the backup>-<hash 8 of the snapshot's UID>-d`; there is never
+/// more than one at a time.
+pub fn removal_job_name(backup: &str, uid: &str) -> String {
+    format!("{}-{}-d", cut(backup), uid_hash8(uid))
+}
+
+/// 8 hex digits that stand for these names.
+pub(crate) fn hash8_of(names: &[&str]) -> String {
+    hex8(names)
+}
+
 /// A number below `limit` that is always the same for an object, so that not all of them do something at once.
 pub fn spread(uid: &str, limit: SignedDuration) -> SignedDuration {
     let hash = i64::from_str_radix(&uid_hash8(uid), 16).unwrap_or_default();

@@ -8,7 +8,7 @@ use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{
     DatabaseBackup, DatabaseSnapshot, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION,
-    TOKEN_ANNOTATION, status::PluginIdentity,
+    SNAPSHOT_LABEL, TOKEN_ANNOTATION, status::PluginIdentity,
 };
 use dbbackup_protocol::{
     optional::Diagnosis,
@@ -256,6 +256,9 @@ impl PodFate {
                     None if ended.exit_code != 0 => {
                         Err(ReportError::Inconsistent("success, but the mover failed"))
                     }
+                    None if report.removed.is_some() != is_removal(pod) => {
+                        Err(ReportError::Inconsistent("a removal's success, or none, from the wrong pod"))
+                    }
                     _ => Ok(report),
                 })
             }),
@@ -264,6 +267,11 @@ impl PodFate {
             deleting_since: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         }
     }
+}
+
+/// Whether it was told to remove a backup.
+fn is_removal(pod: &Pod) -> bool {
+    pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(SNAPSHOT_LABEL))
 }
 
 /// How the mover ended, if it did.

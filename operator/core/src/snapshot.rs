@@ -85,6 +85,7 @@ pub fn of_run(
                 recipients: encryption.as_ref().map(|age| age.recipients.clone()).unwrap_or_default(),
             },
             deletion_policy: DeletionPolicy::Retain,
+            deletion_secret_name: None,
         },
         status: None,
     })

@@ -43,6 +43,29 @@ pub fn object_prefix(storage: &Storage, namespace: &str, name: &str) -> String {
     prefix
 }
 
+/// Last folder of a run's folder; none: `folder` is not that of one run of this object, whatever it is. Hostile input: whoever
+/// removes a folder asks this first.
+pub fn run_of<'f>(storage: &Storage, namespace: &str, name: &str, folder: &'f str) -> Option<&'f str> {
+    let plain = |part: &str| !part.is_empty() && !part.contains('/') && part != "." && part != "..";
+    let id = folder.strip_prefix(&object_prefix(storage, namespace, name))?.strip_prefix('/')?;
+    (plain(namespace) && plain(name) && is_run_id(id)).then_some(id)
+}
+
+/// A slot and a discriminator as [`run_id`] puts them together: 8 hex digits, `m` before those of a manual run.
+fn is_run_id(id: &str) -> bool {
+    let Some((slot, discriminator)) = id.split_once('-') else { return false };
+    let hex = discriminator.strip_prefix('m').unwrap_or(discriminator);
+    let digit = |(at, byte): (usize, u8)| match at {
+        8 => byte == b'T',
+        15 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    slot.len() == 16
+        && slot.bytes().enumerate().all(digit)
+        && hex.len() == 8
+        && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// File name of a part: `<name>[.<percent-encoded item>].<extension>[.zst][.age]`. Items come from a server and may
 /// hold anything; long ones are cut and completed by a hash so that no file system's limit is met.
 pub fn part_file(
@@ -137,6 +160,42 @@ mod tests {
             (zstd, Cipher::Age, "globals.sql.zst.age"),
         ] {
             assert_eq!(part_file("globals", None, "sql", compression, encryption), expected);
+        }
+    }
+
+    #[test]
+    fn only_one_runs_folder_is_a_runs_folder() {
+        let slot: Timestamp = "2026-11-24T02:30:00Z".parse().unwrap();
+        for path in ["", "prod", "prod/eu"] {
+            let storage = Storage::Pvc { claim: "c".into(), path: path.into() };
+            for discriminator in ["0badcafe", "m0badcafe"] {
+                let id = run_id(slot, discriminator);
+                let whole = folder(&storage, "shop", "orders", &id);
+                assert_eq!(run_of(&storage, "shop", "orders", &whole), Some(&*id));
+                for (namespace, name) in
+                    [("shop", "order"), ("sho", "orders"), ("other", "orders"), ("..", "orders")]
+                {
+                    assert_eq!(run_of(&storage, namespace, name, &whole), None, "{namespace} {name}");
+                }
+                for hostile in [
+                    String::new(),
+                    object_prefix(&storage, "shop", "orders"),
+                    format!("{}/", object_prefix(&storage, "shop", "orders")),
+                    format!("{whole}/"),
+                    format!("/{whole}"),
+                    format!("{whole}/0badcafe"),
+                    format!("x/{whole}"),
+                    format!("{whole}/../20261124T023000Z-deadbeef"),
+                    whole.replace("0badcafe", "0BADCAFE"),
+                    whole.replace("0badcafe", ""),
+                    whole.replace("20261124T", "2026112XT"),
+                    whole.replace('Z', "z"),
+                    folder(&storage, "shop", "orders", ".."),
+                    folder(&storage, "shop", "orders", "keep"),
+                ] {
+                    assert_eq!(run_of(&storage, "shop", "orders", &hostile), None, "{hostile}");
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! - [`probe`] is the order and the report of a pod that only asks the server;
 //! - [`speech`] makes what others say fit to be shown;
 //! - [`restore`] is the plan and the order of the way back;
+//! - [`removal`] is the order of a pod that removes a backup;
 //! - [`report`] is what comes back, [`manifest`] what stays in storage, [`layout`] where it stays.
 
 pub mod contract;
@@ -15,6 +16,7 @@ pub mod optional;
 pub mod plan;
 pub mod pod;
 pub mod probe;
+pub mod removal;
 pub mod report;
 pub mod restore;
 pub mod speech;

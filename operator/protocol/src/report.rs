@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::restore::Restored;
+use crate::{removal::Removed, restore::Restored};
 
 /// Version of this document.
 pub const VERSION: u32 = 1;
@@ -16,7 +16,7 @@ pub const MAX_BYTES: usize = 2048;
 /// How the attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// A manifest is in storage.
+    /// A manifest is in storage; of a removal: nothing is left of the backup.
     Succeeded,
     /// Nothing that looks like a backup is in storage.
     Failed,
@@ -90,6 +90,8 @@ pub enum Reason {
     PrivateKeyWrong,
     /// No byte moved for an hour, neither from the dump nor into storage.
     Stalled,
+    /// The store keeps an object until its retention or a legal hold ends.
+    ObjectLocked,
 }
 
 impl Reason {
@@ -115,7 +117,8 @@ impl Reason {
             | Self::LoadFailed
             | Self::LoadKilled
             | Self::LoadIncomplete
-            | Self::PrivateKeyWrong => false,
+            | Self::PrivateKeyWrong
+            | Self::ObjectLocked => false,
             Self::SecretMissing
             | Self::ClientNotStarted
             | Self::ClientLost
@@ -224,7 +227,7 @@ pub struct RunReport {
     pub bytes_read: u64,
     /// Bytes in storage.
     pub bytes_stored: u64,
-    /// Given exactly when it succeeded.
+    /// Given exactly when it succeeded, unless that was a removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestRef>,
     /// An earlier attempt had already finished this run: its manifest was found.
@@ -237,6 +240,9 @@ pub struct RunReport {
     /// Given exactly for a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
+    /// Given exactly for a removal that succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
 }
 
 /// Why a termination message is no run report.
@@ -295,6 +301,10 @@ impl RunReport {
         let report: Self = serde_json::from_str(message.trim()).map_err(|_| ReportError::Malformed)?;
         match (report.outcome, &report.reason, &report.manifest) {
             _ if report.version != VERSION => Err(ReportError::Inconsistent("unknown version")),
+            (Outcome::Succeeded, None, None) if report.removed.is_some() => Ok(report),
+            _ if report.removed.is_some() => {
+                Err(ReportError::Inconsistent("a removal that made a backup, or failed"))
+            }
             (Outcome::Succeeded, Some(_), _) => {
                 Err(ReportError::Inconsistent("success with a reason to fail"))
             }
@@ -343,6 +353,7 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             finished_at: Timestamp::UNIX_EPOCH,
             restored: None,
+            removed: None,
         }
     }
 

@@ -127,6 +127,8 @@ impl Server {
             force_path_style: true,
             secret: Some("bench".into()),
             ca: None,
+            maximum_parts: None,
+            web_identity: None,
         };
         (Storage::S3(s3), &[(pod::S3_ACCESS_KEY_ID, KEY_ID), (pod::S3_SECRET_ACCESS_KEY, KEY)])
     }

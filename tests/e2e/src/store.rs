@@ -14,6 +14,8 @@ use crate::{
 
 /// Bucket of all tests. Their namespaces keep them apart.
 const BUCKET: &str = "e2e-backups";
+/// The one with object lock.
+const LOCKED_BUCKET: &str = "e2e-locked";
 
 /// A place for backups.
 #[derive(Clone, Debug)]
@@ -134,6 +136,32 @@ impl Store {
             upload.trim()
         );
         server.exec(["sh", "-c", &age]).text().map(drop)
+    }
+
+    /// Leaves an unfinished upload and an object in a folder.
+    ///
+    /// # Errors
+    /// Where the store does not take them.
+    pub fn litter(&self, folder: &str) -> Result<()> {
+        let Self::S3 { server, .. } = self else { return Ok(()) };
+        for (verb, file) in [("put", "deadbeef/whole.zst"), ("begin", "deadbeef/upload.zst")] {
+            let args = [verb, BUCKET, &format!("{folder}/{file}")].map(str::to_owned).to_vec();
+            server.exec([server.client("s3probe"), args].concat()).input("part").text()?;
+        }
+        Ok(())
+    }
+
+    /// The same place in another bucket, in which every object is locked for a day.
+    ///
+    /// # Errors
+    /// Where the store does not make it, or is a claim.
+    pub fn locked(&self) -> Result<Value> {
+        let Self::S3 { server, .. } = self else { anyhow::bail!("a claim has no object lock") };
+        s3(server, &["mb", "-l", LOCKED_BUCKET])?;
+        let mut destination = self.destination();
+        let bucket = destination.get_mut("bucket").context("a bucket")?;
+        *bucket = json!(LOCKED_BUCKET);
+        Ok(destination)
     }
 
     /// Makes sure that the test's namespace has left nothing: no manifest, no part, no unfinished upload.

@@ -20,6 +20,7 @@ mod parts;
 mod place;
 pub mod probe;
 mod progress;
+pub mod remove;
 pub mod restore;
 mod room;
 mod s3;
@@ -299,6 +300,7 @@ fn nothing(at: Timestamp) -> RunReport {
         started_at: at,
         finished_at: at,
         restored: None,
+        removed: None,
     }
 }
 

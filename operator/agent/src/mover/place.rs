@@ -109,6 +109,9 @@ const DENIED: [&str; 13] = [
 /// Error codes of S3 and compatible stores that mean that it is full.
 const FULL: [&str; 4] =
     ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
+/// What stores say of an object that they keep: Amazon and versitygw `AccessDenied` "… protected by object lock", others
+/// `ObjectLocked` or `InvalidRequest` "Object is WORM protected …", others name retention or the legal hold.
+const LOCKED: [&str; 5] = ["object lock", "objectlocked", "worm protected", "legal hold", "retention"];
 /// The bucket or the container, not the object.
 const NO_BUCKET: [&str; 4] =
     ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"];
@@ -143,6 +146,14 @@ impl Place {
                 cause.trim_end_matches('.'),
                 self.remedy(reason, &cause)
             ),
+        )
+    }
+
+    /// The failure of a file system that was asked without a store between.
+    pub(crate) fn io_failure(&self, doing: &str, error: io::Error) -> Failure {
+        self.failure(
+            doing,
+            &object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) },
         )
     }
 
@@ -182,6 +193,9 @@ impl Place {
             (Self::Claim { .. }, Reason::StorageDenied) => {
                 "the claim must be writable for the pod's group (fsGroup)".into()
             }
+            (_, Reason::ObjectLocked) => {
+                "it stays until its retention or legal hold ends in the store; nothing of ours shortens that".into()
+            }
             (_, Reason::StorageFull) => "make room, grow it, or keep fewer backups".into(),
             _ => "see the storage's own state".into(),
         }
@@ -217,6 +231,7 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
     );
     let reason = match code.as_str() {
         code if NO_BUCKET.contains(&code) => Reason::StorageNotFound,
+        code if is_locked(code, &text) => Reason::ObjectLocked,
         code if DENIED.contains(&code) || CREDENTIALS.contains(&code) => Reason::StorageDenied,
         code if FULL.contains(&code) => Reason::StorageFull,
         // Another hand has ended the upload: a second attempt makes a new one.
@@ -236,6 +251,13 @@ fn of_bucket(error: &object_store::Error) -> (Reason, String) {
         (code, Some(message)) => format!("{code}: {}", message.lines().next().unwrap_or_default()),
     };
     (reason, shortened(cause))
+}
+
+/// A refusal with a code, in words of object lock; a bucket may be called like that, too, so only its own sentence counts.
+fn is_locked(code: &str, text: &str) -> bool {
+    let sentence = between(text, "<Message>", "</Message>").unwrap_or_default();
+    let said = format!("{code} {sentence}").to_lowercase();
+    !code.is_empty() && LOCKED.iter().any(|word| said.contains(word))
 }
 
 fn of_claim(error: &object_store::Error) -> (Reason, String) {

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::{
     place::{Place, errno, innermost},
-    uploads::Uploads,
+    uploads::{Upload, Uploads},
     {azure, gcs, s3},
 };
 use crate::{failure::Failure, paths::PodPaths};
@@ -239,6 +239,45 @@ impl Store {
         });
         let found = futures::StreamExt::take(found, max).try_collect();
         found.await.map_err(|error| self.place.failure("list the folder", &error))
+    }
+
+    /// Removes all objects of a bucket below a folder and counts them, a page of the listing at a time.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn remove_below(&self, folder: &Path, removed: &mut u64) -> Result<(), Failure> {
+        let found = self.objects.list(Some(folder)).map_ok(|object| object.location);
+        let mut gone = self.objects.delete_stream(futures::StreamExt::boxed(found));
+        while let Some(gone) = futures::StreamExt::next(&mut gone).await {
+            match gone {
+                Ok(_) => *removed += 1,
+                Err(error) if Place::is_absent(&error) => {}
+                Err(error) => return Err(self.place.failure("remove an object", &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Root of the claim; none: it is a bucket.
+    pub(crate) fn root(&self) -> Option<&FsPath> {
+        self.root.as_deref()
+    }
+
+    /// The unfinished uploads of a bucket whose keys are known.
+    pub(crate) fn uploads(&self) -> Option<&Uploads> {
+        self.uploads.as_ref()
+    }
+
+    /// Ends an unfinished upload; one that is not there is no failure.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn end(&self, upload: &Upload) -> Result<(), Failure> {
+        let Some(uploads) = &self.uploads else { return Ok(()) };
+        match uploads.abort(upload).await {
+            Err(error) if !Place::is_absent(&error) => Err(self.place.failure("end an upload", &error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Ends the unfinished uploads of an S3 bucket below a folder that were begun before, and counts them.

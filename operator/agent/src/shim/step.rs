@@ -87,7 +87,7 @@ impl<'a> Job<'a> {
             (Order::Probe(order), Request::Query { index }) => {
                 order.plan.queries.get(*index).map(|query| Self::shown(&query.process))
             }
-            (Order::Probe(_), _) => None,
+            (Order::Probe(_) | Order::Removal(_), _) => None,
             (Order::Restore(order), request) => Self::of_restore(&order.plan, request),
         }
     }

@@ -9,6 +9,7 @@ mod fixture;
 mod hostile;
 mod http;
 mod probing;
+mod removing;
 mod restoring;
 mod stopping;
 mod stores;

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Restore(Box<restore::Arguments>),
     /// Show which backups spec.retention keeps and why, and which it does not
     ///
-    /// Exit code 1: something stands in the way of removing those.
+    /// Those are removed by the operator. Exit code 1: something stands in the way.
     Prune(prune::Arguments),
 }
 

@@ -1,9 +1,10 @@
-//! `kubectl dbbackup prune --dry-run`: the operator's own function on the snapshots as they are now, all of them.
+//! `kubectl dbbackup prune --dry-run`: the operator's own function on the snapshots as they are now, all that are not being deleted
+//! yet.
 
 use clap::Args;
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
-    retention::{self, Candidate, Fate},
+    retention::{Fate, Outlook, outlook},
     snapshot::Known,
     timetable,
 };
@@ -21,7 +22,7 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     named: Named,
-    /// Only show it. This version removes nothing, so it has to be said
+    /// Only show it. The operator prunes by itself, so it has to be said
     #[arg(long, required = true)]
     dry_run: bool,
 }
@@ -30,7 +31,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Plan {
-    /// Why it would do nothing now.
+    /// Why nothing is removed now.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<String>,
     snapshots: Vec<Row>,
@@ -50,7 +51,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     let object = named.get(&cluster).await?;
     let uid = object.uid().unwrap_or_default();
     let mut snapshots = cluster.snapshots(Some(&named.name)).await?;
-    snapshots.retain(|one| one.spec.backup.uid == uid);
+    snapshots.retain(|one| one.spec.backup.uid == uid && one.metadata.deletion_timestamp.is_none());
     let plan = plan(&object, &snapshots.iter().map(known).collect::<Vec<_>>())?;
     match named.common.format() {
         Format::Json => print_json(&plan)?,
@@ -59,15 +60,11 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     Ok(Ending::faults_if(plan.blocked.is_some()))
 }
 
-/// `known`: newest first.
 fn plan(object: &DatabaseBackup, known: &[Known]) -> Result<Plan, Unusable> {
     let zone = timetable::zone(&object.spec.time_zone).map_err(|error| Unusable::Input(error.to_string()))?;
-    let rules = object.spec.retention.clone().unwrap_or_default();
-    let candidates: Vec<_> = known.iter().map(Candidate::from).collect();
-    let fates = retention::plan(&rules, &candidates, &zone);
-    let goes = fates.iter().any(|fate| fate.because.is_empty());
+    let Outlook { fates, blocked } = outlook(object, known, &zone);
     let row = |Fate { name, because }| Row { name, because };
-    let blocked = known.first().and_then(retention::blocked).filter(|_| goes);
+    let blocked = blocked.map(|(reason, message)| format!("{reason}: {message}"));
     Ok(Plan { blocked, snapshots: fates.into_iter().map(row).collect() })
 }
 
@@ -81,8 +78,7 @@ fn text(Plan { blocked, snapshots }: &Plan) -> String {
         };
         vec![name.clone(), fate.to_owned(), why]
     }));
-    let blocked =
-        blocked.as_ref().map(|why| format!("Nothing would be removed now: {why}\n")).unwrap_or_default();
+    let blocked = blocked.as_ref().map(|why| format!("Nothing is removed now: {why}\n")).unwrap_or_default();
     format!("{}{blocked}", table(&rows))
 }
 
@@ -115,8 +111,19 @@ mod tests {
         // The newest one is suspicious.
         let all: Vec<_> = [3, 2, 1].map(|hour| known(&snapshot("orders", hour))).into();
         let told = text(&plan(&object(&json!({"keepLast": 1})), &all).unwrap());
+        // Many at once.
+        let many: Vec<_> = (4..16).rev().map(|hour| known(&snapshot("orders", hour))).collect();
+        let stopped = text(&plan(&object(&json!({"keepLast": 1})), &many).unwrap());
         assert!(
-            told.contains("orders-1  goes") && told.contains("Nothing would be removed now: MuchSmaller"),
+            stopped.contains("MassRemoval: 11 of 12") && stopped.contains("allow-removals="),
+            "{stopped}"
+        );
+        let mut allowed = object(&json!({"keepLast": 1}));
+        let token = stopped.split_once("allow-removals=").unwrap().1.chars().take(8).collect();
+        allowed.metadata.annotations = Some([("db.example.io/allow-removals".to_owned(), token)].into());
+        assert_eq!(plan(&allowed, &many).unwrap().blocked, None);
+        assert!(
+            told.contains("orders-1  goes") && told.contains("Nothing is removed now: MuchSmaller"),
             "{told}"
         );
     }

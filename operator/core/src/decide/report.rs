@@ -8,7 +8,7 @@ use dbbackup_api::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Decision, Draft, Event, catalogue, history, say, slots::Schedule};
+use super::{Decision, Draft, Event, catalogue, history, retention, say, slots::Schedule};
 use crate::planning::{Planning, PluginNews};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
@@ -35,6 +35,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     summarise(&mut draft.status, obstacle);
     let mut events = events(&draft.old, &draft.status);
     events.extend(replaced(&draft));
+    events.extend(retention::told(&draft));
     Decision {
         create: draft.create,
         probe: draft.probe,
@@ -44,6 +45,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
         wake_at: draft.wake_at,
         snapshots: draft.snapshots,
         marks: draft.marks,
+        prune: draft.prune,
     }
 }
 

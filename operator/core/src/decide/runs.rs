@@ -138,7 +138,7 @@ fn failure(pod: &PodFate) -> Option<(String, String)> {
 
 fn complete(job: &ObservedJob, ended: RunRecord) -> RunRecord {
     let success = job.pods.iter().rev().find_map(|pod| match &pod.report {
-        Some(Ok(report)) if report.outcome == Outcome::Succeeded => Some(report),
+        Some(Ok(report)) if report.outcome == Outcome::Succeeded && report.manifest.is_some() => Some(report),
         _ => None,
     });
     let Some(report) = success else {

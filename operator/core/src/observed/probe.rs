@@ -114,7 +114,8 @@ fn failed(ProbeFailure { reason, message }: ProbeFailure, trouble: Option<Troubl
         | Reason::Internal
         | Reason::RecipientInvalid
         | Reason::Stalled
-        // Of restores only.
+        // Of restores and removals only.
+        | Reason::ObjectLocked
         | Reason::BackupNotFound
         | Reason::BackupDamaged
         | Reason::BackupNotSuitable

@@ -10,6 +10,7 @@
 mod encryption;
 mod pod;
 mod probe;
+mod removal;
 mod restore;
 mod storage;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use k8s_openapi::{
 };
 
 pub use probe::{ProbeInput, render_probe};
+pub use removal::{RemovalInput, render_removal};
 pub use restore::{RestoreInput, render_restore};
 pub(crate) use restore::{mode, renames};
 pub use storage::destination;

@@ -8,7 +8,8 @@ use dbbackup_api::{
 use dbbackup_protocol::{
     pod::{
         AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_DB_TYPE, ENV_POD_UID,
-        ENV_PROBE_ORDER, ENV_RESTORE_ORDER, ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL, MOVER,
+        ENV_PROBE_ORDER, ENV_REMOVAL_ORDER, ENV_RESTORE_ORDER, ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL,
+        MOVER,
     },
     work_order::BoundSecret,
 };
@@ -59,6 +60,8 @@ pub(super) enum Purpose {
     Probe,
     /// It brings a backup back; the storage is only read.
     Restore,
+    /// It removes a backup; the mover is alone.
+    Removal,
 }
 
 /// The pod template of the Job.
@@ -79,9 +82,16 @@ fn pod_spec(parts: &Parts<'_>, wishes: &PodTemplate) -> PodSpec {
     let volumes = volumes::all(parts);
     let secrets: BTreeSet<_> =
         parts.config.image_pull_secrets.iter().chain(&wishes.image_pull_secrets).cloned().collect();
+    let (init_containers, containers) = match parts.purpose {
+        Purpose::Removal => (None, vec![mover(parts, &volumes)]),
+        Purpose::Backup | Purpose::Probe | Purpose::Restore => (
+            Some(vec![install(parts, &volumes)]),
+            vec![client(parts, wishes, &volumes), mover(parts, &volumes)],
+        ),
+    };
     PodSpec {
-        init_containers: Some(vec![install(parts, &volumes)]),
-        containers: vec![client(parts, wishes, &volumes), mover(parts, &volumes)],
+        init_containers,
+        containers,
         volumes: Some(volumes.into_iter().map(|mounted| mounted.volume).collect()),
         restart_policy: Some("Never".into()),
         termination_grace_period_seconds: Some(TERMINATION_GRACE_SECONDS),
@@ -188,12 +198,16 @@ fn env(parts: &Parts<'_>) -> Vec<EnvVar> {
     let order =
         |name: &str| EnvVar { name: name.into(), value: Some(parts.order.to_owned()), value_from: None };
     match parts.purpose {
-        Purpose::Backup | Purpose::Restore => vec![
+        Purpose::Backup | Purpose::Restore | Purpose::Removal => vec![
             literal(ENV_DB_TYPE, &spec.database_type),
             literal(ENV_STORAGE_TYPE, destination.type_.as_str()),
             literal(ENV_BUCKET, destination.bucket.as_deref().unwrap_or_default()),
             literal(ENV_BACKUP_PATH, destination.path.as_deref().unwrap_or_default()),
-            order(if parts.purpose == Purpose::Restore { ENV_RESTORE_ORDER } else { ENV_WORK_ORDER }),
+            order(match parts.purpose {
+                Purpose::Restore => ENV_RESTORE_ORDER,
+                Purpose::Removal => ENV_REMOVAL_ORDER,
+                Purpose::Backup | Purpose::Probe => ENV_WORK_ORDER,
+            }),
         ],
         Purpose::Probe => vec![literal(ENV_DB_TYPE, &spec.database_type), order(ENV_PROBE_ORDER)],
     }

@@ -89,12 +89,15 @@ pub(super) struct SecretFiles {
 pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     use Mounter::{Client, Install, Mover};
     let scratch = parts.scratch_mebibytes.unwrap_or_default().max(SCRATCH_MEBIBYTES);
-    let mut all = vec![
-        empty("agent", AGENT_DIR, AGENT_MEBIBYTES, None, (&[Install], &[Client])),
-        empty("socket", SOCKET_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client, Mover], &[])),
-        empty("config", CONFIG_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client], &[])),
-        empty("scratch", SCRATCH_DIR, scratch, None, (&[Client], &[])),
-    ];
+    let mut all = match parts.purpose {
+        Purpose::Removal => vec![],
+        Purpose::Backup | Purpose::Probe | Purpose::Restore => vec![
+            empty("agent", AGENT_DIR, AGENT_MEBIBYTES, None, (&[Install], &[Client])),
+            empty("socket", SOCKET_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client, Mover], &[])),
+            empty("config", CONFIG_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client], &[])),
+            empty("scratch", SCRATCH_DIR, scratch, None, (&[Client], &[])),
+        ],
+    };
     all.extend(projected("bindings", BINDINGS_DIR, bindings(parts), &[Client]));
     all.extend(projected("database-tls", DATABASE_TLS_DIR, parts.tls.clone(), &[Client]));
     if parts.purpose == Purpose::Probe {

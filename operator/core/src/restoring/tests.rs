@@ -105,6 +105,7 @@ fn report(reason: Option<Reason>, target: Target) -> RunReport {
         started_at: now(),
         finished_at: now(),
         restored: Some(Restored { target, notes: vec!["restored it".into()] }),
+        removed: None,
     }
 }
 

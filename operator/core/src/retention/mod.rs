@@ -5,6 +5,8 @@
 //! - the newest good backup is kept whatever the rules say;
 //! - a doubtful backup never takes a good one's place, and is itself kept at least as long as if it were good.
 
+mod breaker;
+mod outlook;
 mod within;
 
 #[cfg(test)]
@@ -14,6 +16,8 @@ use std::collections::BTreeMap;
 
 use dbbackup_api::retention::Retention;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
+
+pub use outlook::{Outlook, outlook};
 
 use crate::snapshot::Known;
 
@@ -32,13 +36,6 @@ impl From<&Known> for Candidate {
     fn from(known: &Known) -> Self {
         Self { name: known.name.clone(), at: known.at, good: known.is_good() }
     }
-}
-
-/// Why nothing may be removed, if this is the newest snapshot.
-pub fn blocked(newest: &Known) -> Option<String> {
-    let (reason, message) = newest.doubt.as_ref()?;
-    let name = &newest.name;
-    Some(format!("{reason}: {message}; nothing is removed until a good backup follows snapshot {name}"))
 }
 
 /// What becomes of a backup.
@@ -90,9 +87,20 @@ impl<'a> Kept<'a> {
 
 /// `ranked`: newest first.
 fn by_rules<'a>(retention: &Retention, ranked: &[&'a Candidate], zone: &TimeZone, kept: &mut Kept<'a>) {
-    let Retention { keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly, keep_within } =
-        retention;
-    if *retention == Retention::default() {
+    let Retention {
+        keep_last,
+        keep_hourly,
+        keep_daily,
+        keep_weekly,
+        keep_monthly,
+        keep_yearly,
+        keep_within,
+        maximum_removals: _,
+        maximum_removal_percent: _,
+        secret_name: _,
+    } = retention;
+    let numbers = [keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yearly];
+    if keep_within.is_none() && numbers.iter().all(|number| number.is_none()) {
         for one in ranked {
             kept.keep(one, "no rule".into());
         }

@@ -111,6 +111,7 @@ fn rules() -> impl Strategy<Value = Retention> {
                 keep_monthly,
                 keep_yearly,
                 keep_within,
+                ..Retention::default()
             }
         },
     )
@@ -144,6 +145,7 @@ fn both(a: &Retention, b: &Retention) -> Retention {
         keep_monthly: a.keep_monthly.max(b.keep_monthly),
         keep_yearly: a.keep_yearly.max(b.keep_yearly),
         keep_within: a.keep_within.or(b.keep_within.clone()),
+        ..Retention::default()
     }
 }
 

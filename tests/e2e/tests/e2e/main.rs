@@ -23,6 +23,7 @@ mod policies;
 mod postgres;
 mod posture;
 mod probe;
+mod prune;
 mod restore;
 mod schedule;
 mod secrets;

@@ -23,6 +23,7 @@ fn the_operator_has_no_right_to_secrets() -> Result<()> {
         ("create", "pods/exec"),
         ("get", "configmaps"),
         ("update", "jobs"),
+        ("update", "databasesnapshots"),
         ("update", "databasebackups"),
         ("patch", "databasebackups"),
         ("create", "databaserestores"),
@@ -40,7 +41,7 @@ fn the_operator_has_no_right_to_secrets() -> Result<()> {
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn the_api_server_doubts_no_expression_of_a_policy() -> Result<()> {
-    for policy in ["jobs", "secrets", "restores", "identities"] {
+    for policy in ["jobs", "secrets", "restores", "identities", "snapshots"] {
         let policy = &format!("db-backup-operator-{policy}");
         let object = kubectl(["get", "validatingadmissionpolicy", policy]).json()?;
         ensure!(object["status"]["typeChecking"] == json!({}), "{policy}: {:#}", object["status"]);
@@ -137,6 +138,12 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
         refused("/metadata/labels/app", None, owned)?;
         // The label has to be that of its kind.
         refused("/metadata/ownerReferences/0/kind", Some(json!("DatabaseRestore")), owned)?;
+        // A snapshot's Job is that of a removal: no client, nothing of the database.
+        let mut removal = changed(&job, "/metadata/ownerReferences/0/kind", Some(json!("DatabaseSnapshot")))?;
+        let name = removal["metadata"]["ownerReferences"][0]["name"].clone();
+        removal["metadata"]["labels"]["databasesnapshot.db.example.io/name"] = name;
+        let said = create(&removal).refusal()?;
+        ensure!(said.contains("has the mover alone"), "{said}");
         for (pointer, value, sentence) in dangerous_pods() {
             refused(&format!("/spec/template/spec{pointer}"), value, sentence)?;
         }
@@ -148,7 +155,7 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
 /// read all.
 fn users(world: &World) -> Result<()> {
     let verbs = ["create", "get", "patch", "update"];
-    let kinds = ["databasebackups", "databaserestores"];
+    let kinds = ["databasebackups", "databaserestores", "databasesnapshots"];
     let write = json!({"apiGroups": ["db.example.io"], "resources": kinds, "verbs": verbs});
     let all = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
     let some = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["mine", "too"]});
@@ -167,8 +174,9 @@ fn users(world: &World) -> Result<()> {
 }
 
 /// Every place of a Secret's name, with what may stand there.
-fn places(name: &str) -> [(&'static str, Value); 6] {
+fn places(name: &str) -> [(&'static str, Value); 7] {
     [
+        ("retention", json!({"keepLast": 1, "secretName": name})),
         ("connection.credentials.secretName", json!(name)),
         ("connection.tls", json!({"mode": "verify-ca", "caSecret": {"name": name}})),
         ("connection.tls", json!({"mode": "require", "clientSecretName": name})),
@@ -302,6 +310,56 @@ fn who_restores_may_read_what_is_restored() -> Result<()> {
         until("the right to restore", || {
             Ok(create("writer", json!({"backupName": "orders"}), "mine").text().is_ok().then_some(()))
         })
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_snapshots_data_is_removed_by_nobody_who_may_not_read_its_secrets() -> Result<()> {
+    run("snapshot-names", |world| {
+        users(world)?;
+        let at = "2026-01-01T00:00:00Z";
+        let snapshot = |namespace: &str, keys: &str, deletion: &str| {
+            json!({
+                "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseSnapshot", "metadata": {"name": "any"},
+                "spec": {
+                    "backup": {
+                        "name": "orders", "uid": "u", "databaseType": "generic", "slot": at, "clientImage": "x",
+                        "plugin": {"id": "x", "version": "1", "digest": "x"}
+                    },
+                    "location": {
+                        "storage": {"type": "s3", "bucket": "b", "secretName": keys}, "url": "s3://b/x",
+                        "folder": format!("{namespace}/orders/20260101T000000Z-0badcafe"), "manifestSha256": "0".repeat(64)
+                    },
+                    "contents": {"startedAt": at, "finishedAt": at, "bytesRead": 1, "bytesStored": 1, "parts": 1},
+                    "deletionPolicy": "Delete", "deletionSecretName": deletion
+                }
+            })
+        };
+        let create = |user: &str, snapshot: &Value| {
+            let create = ["create", "--dry-run=server", "--filename", "-", &format!("--as={user}")];
+            world.kubectl(create).input(snapshot.to_string())
+        };
+        let own = world.namespace();
+        create("writer", &snapshot(own, "mine", "too")).text()?;
+        for (keys, deletion, field) in [
+            ("theirs", "mine", "spec.location.storage.secretName"),
+            ("mine", "theirs", "spec.deletionSecretName"),
+        ] {
+            let said = create("writer", &snapshot(own, keys, deletion)).refusal()?;
+            ensure!(said.contains(field) && said.contains("\"theirs\", which writer may not read"), "{said}");
+            create("reader", &snapshot(own, keys, deletion)).text()?;
+        }
+        let said = create("reader", &snapshot("elsewhere", "mine", "too")).refusal()?;
+        ensure!(said.contains("folder of another namespace"), "{said}");
+        for folder in
+            ["orders", "x/orders", "x/other/20260101T000000Z-0badcafe", "x/orders/../../y/orders/latest"]
+        {
+            let odd = changed(&snapshot(own, "mine", "too"), "/spec/location/folder", Some(json!(folder)))?;
+            let said = create("reader", &odd).refusal()?;
+            ensure!(said.contains("spec.location.folder is that of one run"), "{folder}: {said}");
+        }
+        Ok(())
     })
 }
 

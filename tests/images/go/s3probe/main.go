@@ -1,7 +1,8 @@
 // Command s3probe looks at an S3 bucket from a test's point of view: one call, one answer, no configuration file.
 //
 //	s3probe buckets                       their names, one a line
-//	s3probe mb BUCKET                     make a bucket; a bucket that is there already is fine
+//	s3probe mb [-l] BUCKET                make a bucket; a bucket that is there already is fine; -l: with object lock, which keeps
+//	                                      every object for a day
 //	s3probe ls [-l] BUCKET [PREFIX]       keys, one a line; -l: size, tab, key
 //	s3probe get BUCKET KEY                the object on standard output
 //	s3probe put [-n] BUCKET KEY           an object from standard input; -n: only if there is none
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args[0]) == 2 && args[0][0] == '-' {
 		flag, args = args[0], args[1:]
 	}
-	if wanted := map[string]string{"ls": "-l", "put": "-n", "rm": "-r"}[command]; flag != "" && flag != wanted {
+	if wanted := map[string]string{"mb": "-l", "ls": "-l", "put": "-n", "rm": "-r"}[command]; flag != "" && flag != wanted {
 		return fmt.Errorf("%s has no flag %s", command, flag)
 	}
 	bucket, key := "", ""
@@ -77,7 +78,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	switch command {
 	case "mb":
-		return makeBucket(ctx, core, bucket)
+		return makeBucket(ctx, core, bucket, flag == "-l")
 	case "ls":
 		return list(ctx, core, bucket, key, flag == "-l")
 	case "uploads":
@@ -151,12 +152,16 @@ func newTransport() (*http.Transport, error) {
 	}, nil
 }
 
-func makeBucket(ctx context.Context, core *minio.Core, bucket string) error {
-	err := core.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
+func makeBucket(ctx context.Context, core *minio.Core, bucket string, locked bool) error {
+	err := core.MakeBucket(ctx, bucket, minio.MakeBucketOptions{ObjectLocking: locked})
 	if minio.ToErrorResponse(err).Code == "BucketAlreadyOwnedByYou" {
-		return nil
+		err = nil
 	}
-	return err
+	if err != nil || !locked {
+		return err
+	}
+	mode, validity, unit := minio.Governance, uint(1), minio.Days
+	return core.SetObjectLockConfig(ctx, bucket, &mode, &validity, &unit)
 }
 
 func listBuckets(ctx context.Context) error {

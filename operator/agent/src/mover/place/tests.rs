@@ -18,6 +18,10 @@ fn body(code: &str) -> Box<dyn StdError + Send + Sync> {
         .into()
 }
 
+fn said(code: &str, message: &str) -> Box<dyn StdError + Send + Sync> {
+    format!("403: <Error><Code>{code}</Code><Message>{message}</Message></Error>").into()
+}
+
 fn generic(code: &str) -> Error {
     Error::Generic { store: "S3", source: body(code) }
 }
@@ -44,6 +48,27 @@ fn errors_of_a_bucket_have_their_reason_cause_and_remedy() {
         ),
         (Error::Unauthenticated { path: path(), source: "401".into() }, Reason::StorageDenied, "401"),
         (generic("InvalidAccessKeyId"), Reason::StorageDenied, "m InvalidAccessKeyId"),
+        (
+            Error::PermissionDenied {
+                path: path(),
+                source: said("AccessDenied", "Access Denied because object protected by object lock."),
+            },
+            Reason::ObjectLocked,
+            "retention or legal hold",
+        ),
+        (
+            Error::Generic {
+                store: "S3",
+                source: said("InvalidRequest", "Object is WORM protected and cannot be overwritten"),
+            },
+            Reason::ObjectLocked,
+            "retention or legal hold",
+        ),
+        (
+            Error::PermissionDenied { path: path(), source: said("AccessDenied", "Access Denied.") },
+            Reason::StorageDenied,
+            "\"store\"",
+        ),
         (generic("QuotaExceeded"), Reason::StorageFull, "make room"),
         (generic("BadDigest"), Reason::StorageUnavailable, "changed on their way"),
         (

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use dbbackup_api::{
-    DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, RUN_NOW_ANNOTATION,
+    DATA_FINALIZER, DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, RUN_NOW_ANNOTATION,
+    snapshot::DeletionPolicy,
     status::{RunRecord, RunResult},
 };
 use dbbackup_protocol::{
@@ -16,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::{
-    decide::{Decision, decide},
+    decide::{Decision, Prune, decide},
     names,
     observed::{Held, JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
     planning::{Planned, PlannedProbe, Planning, PluginNews, Probing, Refused},
@@ -162,6 +163,14 @@ impl World {
             let marked = self.snapshots.iter_mut().find(|known| **known == mark.snapshot).unwrap();
             Arc::make_mut(marked).status = Some(mark.status.clone());
         }
+        for Prune { snapshot, secret } in &decision.prune {
+            let pruned = self.snapshots.iter_mut().find(|known| **known == *snapshot).unwrap();
+            let pruned = Arc::make_mut(pruned);
+            pruned.metadata.deletion_timestamp = Some(pruned.spec.backup.slot.clone());
+            pruned.metadata.finalizers = Some(vec![DATA_FINALIZER.into()]);
+            pruned.spec.deletion_policy = DeletionPolicy::Delete;
+            pruned.spec.deletion_secret_name.clone_from(secret);
+        }
         if let Some(name) = &decision.probe {
             assert!(self.probes.iter().all(|probe| probe.name != *name), "asked twice: {name}");
             self.probes.push(ObservedProbe {
@@ -188,6 +197,7 @@ impl World {
                 && decision.delete.is_empty()
                 && decision.snapshots.is_empty()
                 && decision.marks.is_empty()
+                && decision.prune.is_empty()
                 && decision.status == self.object.status;
             if rest {
                 assert!(decision.events.is_empty(), "events at rest: {:?}", decision.events);
@@ -296,6 +306,7 @@ pub(super) fn failure(reason: Reason, message: &str) -> RunReport {
         started_at: Timestamp::UNIX_EPOCH,
         finished_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1),
         restored: None,
+        removed: None,
     }
 }
 

@@ -71,33 +71,7 @@ pub(super) fn assert_safe_pod(job: &Job, spec: &DatabaseBackupSpec) {
     assert_eq!(container(job, "client").command.as_ref().unwrap(), &["/run/db-backup/agent/agent", "shim"]);
     assert_eq!(container(job, "mover").command.as_ref().unwrap(), &["/bin/agent", "move"]);
     assert_eq!((pod.containers.len(), pod.init_containers.as_ref().unwrap().len()), (2, 1));
-    // Restricted Pod Security Standard.
-    let host = [pod.host_network, pod.host_pid, pod.host_ipc, pod.share_process_namespace];
-    assert_eq!((host, &pod.node_name, &pod.ephemeral_containers), ([None; 4], &None, &None));
-    assert_eq!((pod.automount_service_account_token, pod.enable_service_links), (Some(false), Some(false)));
-    let security = pod.security_context.as_ref().unwrap();
-    assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
-    assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
-    assert_eq!((&security.sysctls, &security.supplemental_groups), (&None, &None));
-    for container in pod.containers.iter().chain([install]) {
-        assert_eq!((&container.args, &container.env_from, &container.lifecycle), (&None, &None, &None));
-        assert_eq!((&container.volume_devices, &container.ports, container.stdin), (&None, &None, None));
-        let security = container.security_context.as_ref().unwrap();
-        assert_eq!(security.allow_privilege_escalation, Some(false));
-        assert_eq!(security.read_only_root_filesystem, Some(true));
-        assert_eq!(
-            (security.privileged, security.run_as_user, &security.seccomp_profile),
-            (Some(false), None, &None)
-        );
-        let capabilities = security.capabilities.as_ref().unwrap();
-        assert_eq!(
-            (&capabilities.add, capabilities.drop.as_ref().unwrap()),
-            (&None, &vec!["ALL".to_owned()])
-        );
-        assert!(
-            container.resources.is_some() && container.image_pull_policy.as_deref() == Some("IfNotPresent")
-        );
-    }
+    assert_restricted(job);
     assert!(
         [install, container(job, "mover")]
             .iter()
@@ -143,6 +117,54 @@ pub(super) fn assert_safe_pod(job: &Job, spec: &DatabaseBackupSpec) {
                 || ["/credentials", "/backups"].contains(&mount.mount_path.as_str())
         );
         assert_eq!((&mount.sub_path, &mount.sub_path_expr, &mount.mount_propagation), (&None, &None, &None));
+    }
+}
+
+/// What holds for a pod whose mover is alone.
+pub(super) fn assert_safe_mover(job: &Job) {
+    assert_restricted(job);
+    let pod = pod(job);
+    assert_eq!((pod.containers.len(), &pod.init_containers), (1, &None));
+    let mover = container(job, "mover");
+    assert_eq!(mover.command.as_ref().unwrap(), &["/bin/agent", "move"]);
+    assert_eq!(mover.image.as_deref(), Some(config().operator_image.as_str()));
+    for volume in pod.volumes.iter().flatten() {
+        assert!(["storage-credentials", "storage-ca", "backups"].contains(&volume.name.as_str()));
+        let secrets = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+        assert!(secrets.clone().all(|source| source.secret.as_ref().unwrap().items.is_some()));
+        assert!(volume.projected.is_some() != volume.persistent_volume_claim.is_some());
+    }
+}
+
+/// The Restricted Pod Security Standard, and nothing besides.
+fn assert_restricted(job: &Job) {
+    let pod = pod(job);
+    // Restricted Pod Security Standard.
+    let host = [pod.host_network, pod.host_pid, pod.host_ipc, pod.share_process_namespace];
+    assert_eq!((host, &pod.node_name, &pod.ephemeral_containers), ([None; 4], &None, &None));
+    assert_eq!((pod.automount_service_account_token, pod.enable_service_links), (Some(false), Some(false)));
+    let security = pod.security_context.as_ref().unwrap();
+    assert_eq!((security.run_as_non_root, security.run_as_user), (Some(true), Some(65532)));
+    assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
+    assert_eq!((&security.sysctls, &security.supplemental_groups), (&None, &None));
+    for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
+        assert_eq!((&container.args, &container.env_from, &container.lifecycle), (&None, &None, &None));
+        assert_eq!((&container.volume_devices, &container.ports, container.stdin), (&None, &None, None));
+        let security = container.security_context.as_ref().unwrap();
+        assert_eq!(security.allow_privilege_escalation, Some(false));
+        assert_eq!(security.read_only_root_filesystem, Some(true));
+        assert_eq!(
+            (security.privileged, security.run_as_user, &security.seccomp_profile),
+            (Some(false), None, &None)
+        );
+        let capabilities = security.capabilities.as_ref().unwrap();
+        assert_eq!(
+            (&capabilities.add, capabilities.drop.as_ref().unwrap()),
+            (&None, &vec!["ALL".to_owned()])
+        );
+        assert!(
+            container.resources.is_some() && container.image_pull_policy.as_deref() == Some("IfNotPresent")
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod identity;
 mod invariants;
+mod removal;
 mod restore;
 mod stored;
 

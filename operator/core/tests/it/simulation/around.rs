@@ -80,8 +80,8 @@ impl Seen {
             new.as_object().into_iter().flatten().filter(|(key, value)| old.get(key) != Some(*value));
         let changes: Vec<_> =
             changes.map(|(key, value)| format!("{key} from {:?} to {value}", old.get(key))).collect();
-        let Decision { create, delete, snapshots, marks, .. } = decision;
-        let catalogue = snapshots.len() + marks.len();
+        let Decision { create, delete, snapshots, marks, prune, .. } = decision;
+        let catalogue = snapshots.len() + marks.len() + prune.len();
         format!("create {create:?}, delete {delete:?}, catalogue {catalogue}, {}", changes.join(", "))
     }
 }

@@ -1,10 +1,10 @@
 //! The cluster: an API server with one object and its Jobs, and the controllers of Kubernetes that make Jobs end.
 
-use std::{rc::Rc, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use dbbackup_api::{DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, RUN_NOW_ANNOTATION};
 use dbbackup_core::{
-    decide::{Mark, NewJob, OldJob},
+    decide::{Mark, NewJob, OldJob, Prune},
     names,
     observed::{JobState, ObservedJob, PodFate},
 };
@@ -51,6 +51,8 @@ pub(crate) struct Cluster {
     spec: Value,
     jobs: Vec<Running>,
     snapshots: Vec<Arc<DatabaseSnapshot>>,
+    /// Names of snapshots that went with their data.
+    pruned: BTreeSet<String>,
     fates: Vec<Fate>,
     created: usize,
     view: Option<View>,
@@ -79,6 +81,7 @@ impl Cluster {
             spec,
             jobs: vec![],
             snapshots: vec![],
+            pruned: BTreeSet::new(),
             fates: scenario.fates.clone(),
             created: 0,
             view: None,
@@ -111,8 +114,10 @@ impl Cluster {
         true
     }
 
+    /// Whether there is one, or was: one that goes keeps its name for as long as its data takes.
     pub(crate) fn has_snapshot(&self, name: &str) -> bool {
-        self.snapshots.iter().any(|known| known.metadata.name.as_deref() == Some(name))
+        self.pruned.contains(name)
+            || self.snapshots.iter().any(|known| known.metadata.name.as_deref() == Some(name))
     }
 
     /// A Job that made a backup of which there is no snapshot.
@@ -123,6 +128,20 @@ impl Cluster {
         };
         job.is_some_and(|job| matches!(job.state, JobState::Complete(_)) && reported(job))
             && !self.has_snapshot(&old.name)
+    }
+
+    /// It goes with its data, one of so many, if nobody wrote it meanwhile. Never the newest.
+    pub(crate) fn prune(&mut self, Prune { snapshot, .. }: &Prune, many: usize) -> Result<(), String> {
+        let age = |one: &DatabaseSnapshot| (one.spec.contents.started_at.0, one.metadata.name.clone());
+        let newest = self.snapshots.iter().map(|one| age(one)).max();
+        let Some(place) = self.snapshots.iter().position(|known| known == snapshot) else { return Ok(()) };
+        if newest == Some(age(snapshot)) || many > 10 {
+            return Err(format!("{:?}, one of {many}, was pruned of {newest:?}", age(snapshot)));
+        }
+        self.snapshots.remove(place);
+        self.pruned.extend(snapshot.metadata.name.clone());
+        self.changed();
+        Ok(())
     }
 
     /// Its status is written, if nobody wrote it meanwhile.
@@ -331,6 +350,7 @@ fn report(outcome: Outcome) -> RunReport {
         started_at: Timestamp::UNIX_EPOCH,
         finished_at: Timestamp::UNIX_EPOCH,
         restored: None,
+        removed: None,
     }
 }
 

@@ -149,6 +149,7 @@ impl Operator {
             && decision.delete.is_empty()
             && decision.snapshots.is_empty()
             && decision.marks.is_empty()
+            && decision.prune.is_empty()
             && decision.status.as_ref() == seen.object.status.as_ref();
         if rest {
             self.busy_passes = 0;
@@ -225,13 +226,19 @@ impl Operator {
         next: usize,
         clock: Timestamp,
     ) -> Result<(), Broken> {
-        let Some(mark) = decision.marks.get(next) else {
+        let Decision { marks, prune, .. } = &*decision;
+        let (mark, prunes) = (marks.get(next), prune.get(next.saturating_sub(marks.len())));
+        if mark.is_none() && prunes.is_none() {
             self.step = Step::Delete { decision, next: 0, clock };
             return Ok(());
-        };
-        let reply = self.request(around, |around| {
-            around.cluster.mark(mark);
-            Ok(())
+        }
+        let reply = self.request(around, |around| match (mark, prunes) {
+            (Some(mark), _) => {
+                around.cluster.mark(mark);
+                Ok(())
+            }
+            (None, Some(one)) => around.cluster.prune(one, prune.len()),
+            (None, None) => Ok(()),
         })?;
         match reply {
             Reply::Got(()) => self.step = Step::Mark { decision, next: next + 1, clock },

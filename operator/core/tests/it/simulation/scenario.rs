@@ -127,6 +127,7 @@ impl Scenario {
             "startingDeadlineSeconds": random.once_in(3).then(|| random.between(10, 4 * 3600)),
             "successfulJobsHistoryLimit": random.between(0, 4),
             "failedJobsHistoryLimit": random.between(0, 3),
+            "retention": random.once_in(2).then(|| json!({ "keepLast": random.between(1, 6) })),
             "spread": random.once_in(4).then(|| random.pick(&["90s", "30m", "6h", "24h"])),
         });
         // 2020 to 2040, at any second.

@@ -1,0 +1,227 @@
+//! The edge of removals: observe, decide, act, report, as for backups and with the same code wherever it is the same.
+
+use std::{sync::Arc, time::Duration};
+
+use dbbackup_api::{DATA_FINALIZER, DatabaseBackup, DatabaseRestore, DatabaseSnapshot, SNAPSHOT_LABEL};
+use dbbackup_core::{
+    observed::ObservedJob,
+    removing::{Decision, Observed, Step, as_backup, decide, job_name, reader},
+};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+    runtime::{
+        Controller,
+        controller::{Action, Error as ControllerError},
+        reflector::ObjectRef,
+        watcher,
+    },
+};
+use serde_json::json;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::{
+    act::{self, FIELD_MANAGER},
+    context::{Context, WatchedSnapshot},
+    reconcile::{Error, until},
+    report,
+};
+
+/// Runs passes over snapshots until `stop`.
+pub(crate) async fn run(
+    snapshots: Api<WatchedSnapshot>,
+    jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
+    pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
+    context: Arc<Context>,
+    config: watcher::Config,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    Controller::new(snapshots, config)
+        .watches_stream(jobs, |job| owner(&job))
+        .watches_stream(pods, |pod| owner(&pod))
+        .graceful_shutdown_on(stop)
+        .run(reconcile, after_error, context)
+        .for_each(|outcome| async move {
+            if let Err(error) = outcome
+                && !matches!(
+                    error,
+                    ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)
+                )
+            {
+                warn!(error = %error, "watch of snapshots");
+            }
+        })
+        .await;
+}
+
+fn owner<K: kube::Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<WatchedSnapshot>> {
+    let name = object.labels().get(SNAPSHOT_LABEL)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+async fn reconcile(watched: Arc<WatchedSnapshot>, context: Arc<Context>) -> Result<Action, Error> {
+    let span = info_span!("reconcile", namespace = watched.namespace(), snapshot = watched.name_any());
+    let outcome = match &watched.0 {
+        Ok(snapshot) => Box::pin(pass(snapshot, &context)).instrument(span).await,
+        Err(invalid) => {
+            // The definition lets none through that does not fit.
+            error!(namespace = watched.namespace(), snapshot = watched.name_any(), error = %invalid.error, "malformed");
+            Ok(Action::await_change())
+        }
+    };
+    if outcome.is_ok() {
+        context.recovered(&watched.uid().unwrap_or_default());
+    }
+    outcome
+}
+
+async fn pass(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Action, Error> {
+    let observed = Observed {
+        snapshot,
+        job: cached_job(snapshot, context),
+        reader: None,
+        held: None,
+        refused_create: None,
+    };
+    let decision = decide(&observed, Context::now());
+    if decision.step == Step::Nothing && decision.status.is_none() {
+        context.metrics.pass("rest");
+        return Ok(wake(&decision));
+    }
+    // Something is to be done: look again, live, and decide anew.
+    let api: Api<DatabaseSnapshot> =
+        Api::namespaced(context.client.clone(), &snapshot.namespace().unwrap_or_default());
+    let fresh = api.get_opt(&snapshot.name_any()).await.map_err(Error::on("get the DatabaseSnapshot"))?;
+    let Some(fresh) = fresh.filter(|fresh| fresh.uid() == snapshot.uid()) else {
+        return Ok(Action::await_change());
+    };
+    let mut observed = Observed { snapshot: &fresh, job: live_job(&fresh, context).await?, ..observed };
+    let mut decision = decide(&observed, Context::now());
+    if decision.step == Step::Create {
+        observed.reader = busy_reader(&fresh, context).await?;
+        decision = decide(&observed, Context::now());
+    }
+    if let (Step::Create, Some(object)) = (&decision.step, as_backup(&fresh)) {
+        create(&object, &mut observed, context).await?;
+        decision = decide(&observed, Context::now());
+    }
+    conclude(&api, &fresh, &decision, context).await?;
+    context.metrics.pass("applied");
+    Ok(wake(&decision))
+}
+
+/// Makes the Job if it may start, and adds to what was observed what came of it.
+async fn create(
+    object: &DatabaseBackup,
+    observed: &mut Observed<'_>,
+    context: &Context,
+) -> Result<(), Error> {
+    let (snapshot, namespace) = (observed.snapshot, object.namespace().unwrap_or_default());
+    let name = job_name(snapshot);
+    context.gate.learn(object, &context.client).await?;
+    observed.held = context.gate.ask_once(object, &name, Context::now());
+    if observed.held.is_some() {
+        return Ok(());
+    }
+    let mut job = context.planner.render_removal(snapshot, &name);
+    if let Ok(job) = &mut job {
+        job.annotations_mut().extend(context.gate.uses(object).annotations());
+    }
+    let created = act::create_one(object, &name, job, context).await;
+    if !matches!(created, Ok(Ok(()))) {
+        context.gate.forget(&namespace, &name, Context::now());
+    }
+    observed.refused_create = created?.err();
+    if observed.refused_create.is_none() {
+        info!(job = name, location = snapshot.spec.location.url, "removal created");
+    }
+    Ok(())
+}
+
+/// What was decided but for a create, which comes before: finalizer, status, events; a Job goes last.
+async fn conclude(
+    api: &Api<DatabaseSnapshot>,
+    snapshot: &DatabaseSnapshot,
+    decision: &Decision,
+    context: &Context,
+) -> Result<(), Error> {
+    match &decision.step {
+        Step::Hold => finalizers(api, snapshot, true).await?,
+        Step::Release => finalizers(api, snapshot, false).await?,
+        Step::Nothing | Step::Create | Step::Retry(_) => {}
+    }
+    if let Some(status) = &decision.status {
+        report::apply_status(api, snapshot, status, &()).await?;
+    }
+    for event in &decision.events {
+        info!(reason = event.reason, warning = event.warning, note = event.message, "told");
+        context.metrics.told(&event.reason);
+        report::publish(snapshot, event, context).await;
+    }
+    if let Step::Retry(old) = &decision.step {
+        act::delete_job(&snapshot.namespace().unwrap_or_default(), old, context).await?;
+    }
+    Ok(())
+}
+
+/// Sets our finalizer or takes it off. The patch carries UID and version: nothing is written over what nobody has seen.
+async fn finalizers(
+    api: &Api<DatabaseSnapshot>,
+    snapshot: &DatabaseSnapshot,
+    held: bool,
+) -> Result<(), Error> {
+    let others = snapshot.finalizers().iter().map(String::as_str).filter(|one| *one != DATA_FINALIZER);
+    let all: Vec<_> = others.chain(held.then_some(DATA_FINALIZER)).collect();
+    let patch = json!({"metadata": {
+        "uid": snapshot.uid(), "resourceVersion": snapshot.resource_version(), "finalizers": all,
+    }});
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    match api.patch(&snapshot.name_any(), &parameters, &Patch::Merge(patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 && !held => {}
+        patched => drop(patched.map_err(Error::on("write the finalizers"))?),
+    }
+    info!(held, "finalizer written");
+    Ok(())
+}
+
+fn cached_job(snapshot: &DatabaseSnapshot, context: &Context) -> Option<ObservedJob> {
+    let (name, namespace) = (job_name(snapshot), snapshot.namespace().unwrap_or_default());
+    let job = context.removals.jobs.get(&ObjectRef::new(&name).within(&namespace))?;
+    let pods = context.removals.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace));
+    Some(ObservedJob::read(&job, &pods))
+}
+
+async fn live_job(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Option<ObservedJob>, Error> {
+    let namespace = snapshot.namespace().unwrap_or_default();
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+    let Some(job) = jobs.get_opt(&job_name(snapshot)).await.map_err(Error::on("get the Job of a removal"))?
+    else {
+        return Ok(None);
+    };
+    let selector = ListParams::default().labels(&format!("{SNAPSHOT_LABEL}={}", snapshot.name_any()));
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let pods = pods.list(&selector).await.map_err(Error::on("list the pods of a removal"))?.items;
+    Ok(Some(ObservedJob::read(&job, &pods)))
+}
+
+/// The restore that may be reading the data right now.
+async fn busy_reader(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Option<String>, Error> {
+    let namespace = snapshot.namespace().unwrap_or_default();
+    let restores: Api<DatabaseRestore> = Api::namespaced(context.client.clone(), &namespace);
+    let restores = restores.list(&ListParams::default()).await.map_err(Error::on("list the restores"))?.items;
+    Ok(reader(snapshot, &restores).map(str::to_owned))
+}
+
+fn wake(decision: &Decision) -> Action {
+    decision.wake_at.map_or_else(Action::await_change, |at| Action::requeue(until(at, Context::now())))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "kube's signature")]
+fn after_error(watched: Arc<WatchedSnapshot>, error: &Error, context: Arc<Context>) -> Action {
+    let wait: Duration = context.backoff(&watched.uid().unwrap_or_default());
+    context.metrics.pass("failed");
+    warn!(namespace = watched.namespace(), snapshot = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
+    Action::requeue(wait)
+}
