@@ -110,8 +110,10 @@ const DENIED: [&str; 13] = [
 const FULL: [&str; 4] =
     ["QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"];
 /// What stores say of an object that they keep: Amazon and versitygw `AccessDenied` "… protected by object lock", others
-/// `ObjectLocked` or `InvalidRequest` "Object is WORM protected …", others name retention or the legal hold.
-const LOCKED: [&str; 5] = ["object lock", "objectlocked", "worm protected", "legal hold", "retention"];
+/// `ObjectLocked` or `InvalidRequest` "Object is WORM protected …", others name retention or the legal hold. Azure
+/// says `BlobImmutableDueToPolicy`.
+const LOCKED: [&str; 6] =
+    ["object lock", "objectlocked", "worm protected", "legal hold", "retention", "immutable"];
 /// The bucket or the container, not the object.
 const NO_BUCKET: [&str; 4] =
     ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"];

@@ -51,8 +51,10 @@ pub fn obstacle(snapshot: &DatabaseSnapshot) -> Option<(String, String)> {
 pub fn as_backup(snapshot: &DatabaseSnapshot) -> Option<DatabaseBackup> {
     let spec = &snapshot.spec;
     let mut storage = spec.location.storage.clone();
-    if storage.type_ != StorageType::Pvc {
-        storage.secret_name = spec.deletion_secret_name.clone().or(storage.secret_name);
+    if let Some(secret) = spec.deletion_secret_name.clone().filter(|_| storage.type_ != StorageType::Pvc) {
+        storage.secret_name = Some(secret);
+        // Keys or a role, never both.
+        storage.web_identity = None;
     }
     let plain = json!({
         "schedule": "@yearly", "databaseType": spec.backup.database_type, "storageDestination": storage
@@ -70,6 +72,10 @@ pub fn reader<'r>(snapshot: &DatabaseSnapshot, restores: &'r [DatabaseRestore]) 
         let folder = &snapshot.spec.location.folder;
         let path = source.storage.as_ref().and_then(|storage| storage.path.as_deref());
         let other = path.is_some_and(|path| path.trim_matches('/') != folder)
+            || source
+                .snapshot_name
+                .as_ref()
+                .is_some_and(|name| Some(name) != snapshot.metadata.name.as_ref())
             || source.backup_name.as_ref().is_some_and(|name| *name != snapshot.spec.backup.name)
             || source.run_id.as_ref().is_some_and(|id| folder.rsplit('/').next() != Some(id));
         // Who does not say which run may read any of them.

@@ -273,6 +273,9 @@ fn whoever_may_be_reading_it_is_waited_for() {
         (json!({"backupName": "orders", "runId": "20261124T023000Z-0badcafe"}), None, true),
         (json!({"backupName": "orders", "runId": "20261123T023000Z-0badcafe"}), None, false),
         (json!({"backupName": "other"}), None, false),
+        (json!({"backupName": "orders", "asOf": "2026-11-24T12:00:00Z"}), None, true),
+        (json!({"snapshotName": "orders-1-2"}), None, true),
+        (json!({"snapshotName": "orders-1-3"}), None, false),
         (storage(&format!("/{folder}/")), Some("Pending"), true),
         (storage("prod/shop/orders/20261123T023000Z-0badcafe"), None, false),
     ] {

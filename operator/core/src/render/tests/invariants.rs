@@ -129,7 +129,11 @@ pub(super) fn assert_safe_mover(job: &Job) {
     assert_eq!(mover.command.as_ref().unwrap(), &["/bin/agent", "move"]);
     assert_eq!(mover.image.as_deref(), Some(config().operator_image.as_str()));
     for volume in pod.volumes.iter().flatten() {
-        assert!(["storage-credentials", "storage-ca", "backups"].contains(&volume.name.as_str()));
+        let known = ["storage-credentials", "storage-ca", "backups", "web-identity"];
+        assert!(known.contains(&volume.name.as_str()), "{}", volume.name);
+        if volume.name == "web-identity" {
+            continue;
+        }
         let secrets = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
         assert!(secrets.clone().all(|source| source.secret.as_ref().unwrap().items.is_some()));
         assert!(volume.projected.is_some() != volume.persistent_volume_claim.is_some());

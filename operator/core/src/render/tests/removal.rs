@@ -46,6 +46,21 @@ fn a_removal() {
 }
 
 #[test]
+fn a_role_removes_unless_keys_of_their_own_are_given() {
+    let role = json!({"roleArn": "arn:aws:iam::1:role/backup", "serviceAccountName": "backup"});
+    let mut snapshot = snapshot(&json!({"type": "s3", "bucket": "b", "path": "a/b", "webIdentity": role}));
+    let volumes = |job: &Job| -> Vec<String> {
+        let pod = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+        pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect()
+    };
+    let by_role = removal(&snapshot);
+    invariants::assert_safe_mover(&by_role);
+    assert_eq!(volumes(&by_role), ["web-identity"]);
+    snapshot.spec.deletion_secret_name = Some("may-delete".into());
+    assert_eq!(volumes(&removal(&snapshot)), ["storage-credentials"]);
+}
+
+#[test]
 fn the_mover_is_alone_with_the_storage() {
     for storage in [
         json!({"type": "pvc", "pvcName": "backups", "path": "a/b"}),
