@@ -1,10 +1,12 @@
 //! The life of a snapshot's data.
 
+use dbbackup_api::{NAME_LABEL, SNAPSHOT_LABEL};
 use dbbackup_protocol::{
     removal::Removed,
-    report::{Outcome, Reason, RunReport},
+    report::{ManifestRef, Outcome, Reason, RunReport},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -162,6 +164,35 @@ fn a_complete_job_alone_proves_nothing() {
         let job = job(JobState::Complete(now()), report);
         let decision = decide(&Observed { job: Some(job), ..observed(&snapshot) }, now());
         assert_eq!((decision.step.clone(), said(&decision).0), (Step::Nothing, "ReportLost".into()));
+    }
+}
+
+/// A pod of a backup that claims to have removed one has proved nothing, and the other way round.
+#[test]
+fn a_removal_is_told_by_the_pod_of_a_removal() {
+    let job: Job = serde_json::from_value(json!({"metadata": {"name": JOB, "uid": "job"}})).unwrap();
+    let manifest = Some(ManifestRef { key: "k".into(), sha256: "0".into() });
+    let backed_up = RunReport { removed: None, manifest, ..report(None) };
+    for (label, report, believed) in [
+        (SNAPSHOT_LABEL, report(None), true),
+        (NAME_LABEL, report(None), false),
+        (SNAPSHOT_LABEL, backed_up.clone(), false),
+        (NAME_LABEL, backed_up, true),
+    ] {
+        let ended = json!({"exitCode": 0, "message": report.to_termination_message()});
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {
+                "name": "pod", "labels": {label: "x"},
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": JOB, "uid": "job", "controller": true}]
+            },
+            "status": {"containerStatuses": [{
+                "name": "mover", "image": "x", "imageID": "x", "ready": false, "restartCount": 0,
+                "state": {"terminated": ended}
+            }]}
+        }))
+        .unwrap();
+        let job = ObservedJob::read(&job, &[pod]);
+        assert_eq!(job.pods[0].report.as_ref().unwrap().is_ok(), believed, "{label}");
     }
 }
 
