@@ -117,8 +117,7 @@ fn a_foreign_snapshot_in_the_way_is_told_and_the_job_stays() -> Result<()> {
 fn a_dump_that_is_much_smaller_is_told_and_keeps_the_good_ones() -> Result<()> {
     run("suspicious", |world| {
         let store = world.claim("backups", "64Mi")?;
-        let spec =
-            |lines: &str| Spec::generic(&store, &["seq", lines]).set("retention", json!({"keepLast": 1}));
+        let spec = |lines: &str| Spec::generic(&store, &["seq", lines]);
         let backup = world.backup("any", spec("1000"))?;
         let mut good = vec![];
         for _ in 0..2 {
@@ -129,6 +128,8 @@ fn a_dump_that_is_much_smaller_is_told_and_keeps_the_good_ones() -> Result<()> {
         world.apply(&spec("10").object("any"))?;
         let small = backup.run_now()?;
         small.ended()?.succeeded()?;
+        // From here on only one is to be kept.
+        world.apply(&spec("10").set("retention", json!({"keepLast": 1})).object("any"))?;
         let object = backup.becomes("a word on the small dump", |object| {
             let blocked = object["status"]["retention"]["blocked"].as_str().unwrap_or_default();
             Ok(blocked.starts_with("MuchSmaller: ").then(|| object.clone()))
