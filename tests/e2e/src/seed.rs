@@ -68,6 +68,12 @@ impl Fingerprint {
         Ok(Self(found))
     }
 
+    /// The same of a single database that has another name by now.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self(self.0.into_values().map(|text| (name.to_owned(), text)).collect())
+    }
+
     /// Makes sure that a restored server holds the same as this one.
     ///
     /// # Errors
