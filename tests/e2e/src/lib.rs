@@ -25,7 +25,7 @@ pub use backup::{Backup, Ended, Run, Spec, job_name, manual_job_name};
 pub use certificates::Certificates;
 pub use cli::Said;
 pub use clouds::{Cloud, Vendor, borrowed, key_file};
-pub use comeback::{Restore, restore_of};
+pub use comeback::{Restore, restore_of, with};
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use operator::Operator;
 pub use restore::{Download, untar};

@@ -301,8 +301,9 @@ fn fill_mysql(server: &Server) -> Result<()> {
 }
 
 fn fill_mongo(server: &Server) -> Result<()> {
-    let many: String =
+    let many: Vec<_> =
         (0..10_000).map(|id| format!("{{\"_id\": {id}, \"square\": {}}}\n", id * id)).collect();
+    let many = many.concat();
     for (database, collection, documents) in [
         ("shop", "orders", MONGO),
         ("shop", "a.b-c_d", MONGO),
