@@ -107,4 +107,5 @@ component:
 	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test --locked --workspace --test it builtin
 
 e2e-only:
+	@$(CARGO) build --locked --workspace --bin kubectl-dbbackup
 	@. tests/lib/common.sh && own_names && $(CARGO) test --locked --workspace --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4

@@ -115,9 +115,10 @@ record!(restore::RestoreRequest => wit_restore::RestoreRequest { target, databas
 record!(wit_restore::Step => restore::Step { purpose, process, exit_codes });
 variant!(wit_restore::Input => restore::Input { Stdin; File, Directory });
 variant!(wit_restore::Effect => restore::Effect { AtEnd, Gradual; });
-record!(wit_restore::Load => restore::Load { process, input, effect, exit_codes });
+record!(wit_restore::Load => restore::Load { process, input, effect, exit_codes, stderr_required });
+record!(wit_restore::Signs => restore::Signs { any_of, but_not_before, meaning, until });
 record!(wit_restore::PartRestore => restore::PartRestore {
-    part, required, contents, create, clear, load, finish,
+    part, required, contents, signs, create, clear, load, finish,
 });
 record!(wit_restore::Listing => restore::Listing { items, separator });
 record!(wit_restore::RestorePlan => restore::RestorePlan { image, existing, parts, skipped, scratch_mebibytes });

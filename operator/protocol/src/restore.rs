@@ -90,6 +90,22 @@ pub struct Load {
     pub effect: Effect,
     /// Exit codes that mean success.
     pub exit_codes: Vec<i32>,
+    /// Texts that must occur in standard error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stderr_required: Vec<String>,
+}
+
+/// How a process tells what is in the target whose output has no lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signs {
+    /// One of these in the output: the target holds something, …
+    pub any_of: Vec<Vec<u8>>,
+    /// … unless one of these follows it at once.
+    pub but_not_before: Vec<Vec<u8>>,
+    /// What they tell of, for the user.
+    pub meaning: String,
+    /// Nothing behind these is looked at, and the process is ended there.
+    pub until: Option<Vec<u8>>,
 }
 
 /// What is done with the parts of one name.
@@ -101,6 +117,9 @@ pub struct PartRestore {
     pub required: bool,
     /// Prints what is in the target.
     pub contents: Option<Process>,
+    /// None: it prints lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signs: Option<Signs>,
     /// Done where the target is not there.
     pub create: Vec<Step>,
     /// Done where it is not empty and may be replaced.

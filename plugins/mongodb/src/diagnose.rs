@@ -47,12 +47,23 @@ impl Diagnose for MongoDb {
         }
         // The tool is content with a database that does not exist.
         let of_database = failure.part.as_deref().is_some_and(|part| part.starts_with("database-"));
-        if failure.exit_code == Some(0) && of_database && !stderr.contains("done dumping") {
+        if failure.phase == "dump"
+            && failure.exit_code == Some(0)
+            && of_database
+            && !stderr.contains("done dumping")
+        {
             return Some(Cause::DatabaseNotFound.diagnosis(failure).hint(
                 "correct spec.connection.database or spec.settings.databases; a database without a collection does not exist",
             ));
         }
-        diagnose(failure, &SYMPTOMS)
+        let found = diagnose(failure, &SYMPTOMS)?;
+        if failure.phase != "load" {
+            return Some(found);
+        }
+        Some(match &*found.reason {
+            "GrantMissing" => found.hint("grant the user the roles restore and backup"),
+            _ => found,
+        })
     }
 }
 

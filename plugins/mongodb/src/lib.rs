@@ -2,6 +2,7 @@
 
 mod diagnose;
 mod probe;
+mod restore;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,6 @@ use crate::settings::Settings;
 
 /// The only client: its tools have versions of their own and dump every server that is supported.
 const IMAGE: &str = "8";
-
-/// Name of the file with the connection string, which `mongodump` would otherwise take as an argument.
-const CONFIG: &str = "mongodump.yaml";
 
 /// Without it `mongodump` waits for minutes for a server that is not there; in the connection string it is
 /// ignored.
@@ -73,10 +71,16 @@ impl Plugin for MongoDb {
 
 /// The tool, with everything that says where the server is and who asks.
 fn mongodump(request: &Request, settings: &Settings) -> Result<Process, Refusal> {
-    Ok(Process::new("mongodump")
-        .arg(format!("--config={}/{CONFIG}", request.config_dir))
+    tool("mongodump", request, settings)
+}
+
+/// A tool that writes or reads an archive. Its connection string is in a file: its arguments hold no secret.
+fn tool(program: &str, request: &Request, settings: &Settings) -> Result<Process, Refusal> {
+    let config = format!("{program}.yaml");
+    Ok(Process::new(program)
+        .arg(format!("--config={}/{config}", request.config_dir))
         .args(["--archive", SELECTION_TIMEOUT])
-        .file(CONFIG, uri::config(request, settings)?))
+        .file(config, uri::config(request, settings)?))
 }
 
 /// An archive on standard output.
@@ -92,4 +96,4 @@ fn part_name(index: usize, database: &str) -> String {
     format!("database-{}-{}", index + 1, slug(database)).trim_end_matches('-').to_owned()
 }
 
-db_backup_plugin_sdk::export!(MongoDb: Probe, Diagnose);
+db_backup_plugin_sdk::export!(MongoDb: Probe, Diagnose, Restore);

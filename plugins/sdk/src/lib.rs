@@ -91,7 +91,7 @@ pub use bindings::{
     with_diagnose::exports::db_backup::plugin::diagnose::{Diagnosis, Failure},
     with_probe::exports::db_backup::plugin::probe::{Answer, Findings, ProbePlan, Problem, Query},
     with_restore::exports::db_backup::plugin::restore::{
-        Effect, Input, Listing, Load, Mode, PartRestore, Rename, RestorePlan, RestoreRequest, Step,
+        Effect, Input, Listing, Load, Mode, PartRestore, Rename, RestorePlan, RestoreRequest, Signs, Step,
     },
 };
 pub use cause::Cause;

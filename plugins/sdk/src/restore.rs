@@ -2,7 +2,7 @@
 
 use crate::{
     Effect, Input, Listing, Load, PartRestore, Plugin, Process, Refusal, RestorePlan, RestoreRequest,
-    Separator, Step, settings,
+    Separator, Signs, Step, settings,
 };
 
 /// A plugin that restores what it has backed up. The function is pure.
@@ -72,9 +72,16 @@ impl PartRestore {
             part: part.into(),
             required: false,
             contents: None,
+            signs: None,
             create: Vec::new(),
             clear: Vec::new(),
-            load: Load { process, input: Input::Stdin, effect: Effect::Gradual, exit_codes: vec![0] },
+            load: Load {
+                process,
+                input: Input::Stdin,
+                effect: Effect::Gradual,
+                exit_codes: vec![0],
+                stderr_required: Vec::new(),
+            },
             finish: Vec::new(),
         }
     }
@@ -90,6 +97,20 @@ impl PartRestore {
     #[must_use]
     pub fn contents(mut self, process: Process) -> Self {
         self.contents = Some(process);
+        self
+    }
+
+    /// `process` prints no lines: `signs` say what in its output tells of something in the target.
+    #[must_use]
+    pub fn contents_by_signs(mut self, process: Process, signs: Signs) -> Self {
+        self.signs = Some(signs);
+        self.contents(process)
+    }
+
+    /// Each of these has to occur in the standard error of what takes the bytes.
+    #[must_use]
+    pub fn stderr_required(mut self, texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.load.stderr_required.extend(texts.into_iter().map(Into::into));
         self
     }
 

@@ -13,6 +13,15 @@ pub fn restore_of(backup: &str, server: &Server) -> Value {
     })
 }
 
+/// The same with this field.
+#[must_use]
+pub fn with(mut spec: Value, field: &str, value: Value) -> Value {
+    if let Some(fields) = spec.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    spec
+}
+
 /// A `DatabaseRestore` in the cluster.
 #[derive(Debug)]
 pub struct Restore<'w> {

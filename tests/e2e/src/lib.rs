@@ -6,6 +6,7 @@
 
 mod backup;
 mod certificates;
+mod cli;
 mod clouds;
 mod comeback;
 mod folder;
@@ -22,8 +23,9 @@ mod world;
 
 pub use backup::{Backup, Ended, Run, Spec, job_name, manual_job_name};
 pub use certificates::Certificates;
+pub use cli::Said;
 pub use clouds::{Cloud, Vendor, borrowed, key_file};
-pub use comeback::{Restore, restore_of};
+pub use comeback::{Restore, restore_of, with};
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use operator::Operator;
 pub use restore::{Download, untar};

@@ -68,6 +68,12 @@ impl Fingerprint {
         Ok(Self(found))
     }
 
+    /// The same of a single database that has another name by now.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self(self.0.into_values().map(|text| (name.to_owned(), text)).collect())
+    }
+
     /// Makes sure that a restored server holds the same as this one.
     ///
     /// # Errors
@@ -295,8 +301,9 @@ fn fill_mysql(server: &Server) -> Result<()> {
 }
 
 fn fill_mongo(server: &Server) -> Result<()> {
-    let many: String =
+    let many: Vec<_> =
         (0..10_000).map(|id| format!("{{\"_id\": {id}, \"square\": {}}}\n", id * id)).collect();
+    let many = many.concat();
     for (database, collection, documents) in [
         ("shop", "orders", MONGO),
         ("shop", "a.b-c_d", MONGO),

@@ -59,7 +59,7 @@ impl Workshop<'_> {
         };
         let mut child = self.groups.spawn(&command, stdin)?;
         let mut stdin = child.stdin.take();
-        let loaded = self.attend(&command, child, &mut stdin, rest, replies).await;
+        let loaded = self.attend((&command, &load.stderr_required), child, &mut stdin, rest, replies).await;
         if loaded.is_err() {
             self.groups.stop(self.grace()).await;
         }
@@ -70,7 +70,7 @@ impl Workshop<'_> {
 
     async fn attend(
         &self,
-        command: &Command,
+        (command, required): (&Command, &[String]),
         mut child: Child,
         stdin: &mut Option<ChildStdin>,
         input: Option<mpsc::Receiver<Vec<u8>>>,
@@ -79,7 +79,7 @@ impl Workshop<'_> {
         let group = group(&child);
         let (mut stdout, stderr) = pipes(&mut child)?;
         let name = program_name(&command.program);
-        let mut errors = Scribe::new(&name, &self.redactor, None).without(Blanking::default());
+        let mut errors = Scribe::new(&name, &self.redactor, required).without(Blanking::default());
         let (end, input_taken) = {
             // What it prints may be rows: nobody is shown it.
             let mut nobody = tokio::io::sink();
@@ -100,7 +100,7 @@ impl Workshop<'_> {
             self.with_stderr(work, errors.follow(stderr, Some(replies))).await?
         };
         self.groups.ended(group);
-        Ok(Ended { end, stderr_required_found: true, verifier: None, input_taken })
+        Ok(Ended { end, stderr_required_found: errors.found(), verifier: None, input_taken })
     }
 }
 

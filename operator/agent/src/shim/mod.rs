@@ -4,6 +4,7 @@
 //! is the dump, exit codes, and standard error without the secrets.
 
 mod blank;
+mod cut;
 pub(crate) mod encode;
 mod load;
 mod output;

@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{redact::RedactingStream, scribe::send};
+use super::{cut::Cut, redact::RedactingStream, scribe::send};
 use crate::{
     failure::Failure,
     wire::{DATA_BYTES, Reply},
@@ -27,10 +27,12 @@ pub(crate) struct Sink<'a> {
     pub(crate) verifier: Option<ChildStdin>,
     /// For what people may come to read. A dump passes as it is.
     pub(crate) redacting: Option<RedactingStream>,
+    /// Nothing behind this is wanted.
+    pub(crate) cut: Option<Cut>,
 }
 
 impl Sink<'_> {
-    /// Copies everything; `what` is for the message.
+    /// Copies everything up to the cut; `what` is for the message.
     ///
     /// # Errors
     /// Reading fails, or the mover has gone.
@@ -39,6 +41,7 @@ impl Sink<'_> {
         loop {
             let count = from.read(&mut buffer).await.map_err(|error| unreadable(what, &error))?;
             let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else { break };
+            let piece = self.cut.as_mut().map_or(piece, |cut| cut.take(piece));
             if let Some(verifier) = &mut self.verifier
                 && verifier.write_all(piece).await.is_err()
             {
@@ -49,9 +52,17 @@ impl Sink<'_> {
                 Some(visible) => self.pass_on(&visible).await?,
                 None => self.pass_on(piece).await?,
             }
+            if self.is_cut() {
+                break;
+            }
         }
         let held_back = self.redacting.as_mut().map(RedactingStream::finish);
         self.pass_on(&held_back.unwrap_or_default()).await
+    }
+
+    /// Everything that is wanted has come.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.as_ref().is_some_and(Cut::is_reached)
     }
 
     /// In frames that fit: what was redacted may have become longer.
@@ -186,7 +197,7 @@ mod tests {
 
     async fn copied(place: &Place) -> Result<Vec<u8>, Failure> {
         let (replies, mut frames) = mpsc::channel(1000);
-        Sink { replies: &replies, verifier: None, redacting: None }.copy_left(place).await?;
+        Sink { replies: &replies, verifier: None, redacting: None, cut: None }.copy_left(place).await?;
         drop(replies);
         let mut all = Vec::new();
         while let Some(Reply::Data(bytes)) = frames.recv().await {

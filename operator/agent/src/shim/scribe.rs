@@ -22,7 +22,7 @@ const LOG_LINE_BYTES: usize = 2048;
 /// Follows one stream.
 pub(crate) struct Scribe {
     program: String,
-    finder: Finder,
+    finders: Vec<Finder>,
     redacting: RedactingStream,
     blanking: Option<Blanking>,
     line: Vec<u8>,
@@ -30,11 +30,11 @@ pub(crate) struct Scribe {
 }
 
 impl Scribe {
-    /// `required` is the text to look for.
-    pub(crate) fn new(program: &str, redactor: &Redactor, required: Option<&str>) -> Self {
+    /// `required` are the texts to look for.
+    pub(crate) fn new(program: &str, redactor: &Redactor, required: &[impl AsRef<str>]) -> Self {
         Self {
             program: program.to_owned(),
-            finder: Finder::new(required.unwrap_or_default()),
+            finders: required.iter().map(|text| Finder::new(text.as_ref())).collect(),
             redacting: redactor.stream(),
             blanking: None,
             line: Vec::new(),
@@ -65,7 +65,7 @@ impl Scribe {
                 )
             })?;
             let piece = buffer.get(..count).unwrap_or_default();
-            self.finder.push(piece);
+            self.finders.iter_mut().for_each(|finder| finder.push(piece));
             let visible = if piece.is_empty() { self.redacting.finish() } else { self.redacting.push(piece) };
             let visible = match &mut self.blanking {
                 Some(blanking) => blanking.push(&visible, piece.is_empty()),
@@ -84,9 +84,9 @@ impl Scribe {
         }
     }
 
-    /// Whether the required text occurred; true when there is none.
+    /// Whether all required texts occurred; true when there are none.
     pub(crate) fn found(&self) -> bool {
-        self.finder.found
+        self.finders.iter().all(|finder| finder.found)
     }
 
     /// End of what was printed, redacted.
@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn long_output_is_passed_on_in_frames_that_fit() {
         let (replies, mut frames) = mpsc::channel(1000);
-        let mut scribe = Scribe::new("tool", &Redactor::default(), Some("end"));
+        let mut scribe = Scribe::new("tool", &Redactor::default(), &["end"]);
         let text = format!("{}\nend", "x".repeat(300_000));
         scribe.follow(text.as_bytes(), Some(&replies)).await.unwrap();
         drop(replies);

@@ -10,6 +10,7 @@ use tokio::{process::Child, sync::mpsc, time::timeout};
 
 use super::{
     blank::Blanking,
+    cut::Cut,
     output::{Place, Sink},
     process::{Groups, group, pipes, wait},
     redact::Redactor,
@@ -23,6 +24,9 @@ use crate::{
     paths::PodPaths,
     wire::{End, Ended, Reply, Request, VerifierEnd},
 };
+
+/// No text has to occur.
+const NOTHING: &[&str] = &[];
 
 /// What all requests of a run share.
 pub(crate) struct Workshop<'a> {
@@ -42,6 +46,8 @@ struct Job<'a> {
     success: &'a [i32],
     verifier: Option<&'a Process>,
     stderr_required: Option<&'a str>,
+    /// What its standard output prints behind this nobody wants.
+    until: Option<&'a [u8]>,
     /// Standard output may be shown to people.
     shown: bool,
     /// Standard error may hold rows, which nobody is shown.
@@ -58,6 +64,7 @@ impl<'a> Job<'a> {
             success: &[],
             verifier: None,
             stderr_required: None,
+            until: None,
             shown: false,
             rows: false,
         }
@@ -97,8 +104,14 @@ impl<'a> Job<'a> {
         match request {
             Request::Existing => plan.existing.as_ref().map(|listing| Self::plain(&listing.items)),
             Request::Contents { part, item } => {
-                let process = plan.parts.get(*part)?.contents.as_ref()?;
-                Some(Self { item: item.as_deref(), ..Self::shown(process) })
+                let part = plan.parts.get(*part)?;
+                let process = part.contents.as_ref()?;
+                let job = match &part.signs {
+                    None => Self::shown(process),
+                    // Compared and not shown: redaction could replace a name that is looked for.
+                    Some(signs) => Self { until: signs.until.as_deref(), ..Self::plain(process) },
+                };
+                Some(Self { item: item.as_deref(), ..job })
             }
             Request::Step { part, stage, index, item } => {
                 let step = plan.parts.get(*part)?.steps(*stage).get(*index)?;
@@ -177,7 +190,7 @@ impl Workshop<'_> {
         let stdin = verifier.as_mut().and_then(|(_, child)| child.stdin.take());
 
         let redacting = job.shown.then(|| self.redactor.stream());
-        let sink = Sink { replies, verifier: stdin, redacting };
+        let sink = Sink { replies, verifier: stdin, redacting, cut: job.until.map(Cut::new) };
         let dump = self.dump(job, &command, child, &place, sink);
         let verify = async {
             match verifier {
@@ -203,15 +216,21 @@ impl Workshop<'_> {
         let group = group(&child);
         let (stdout, stderr) = pipes(&mut child)?;
         let replies = sink.replies;
-        let mut errors = Scribe::new(&name, &self.redactor, job.stderr_required);
+        let mut errors = Scribe::new(&name, &self.redactor, job.stderr_required.as_slice());
         if job.rows {
             errors = errors.without(Blanking::default());
         }
-        let mut chatter = Scribe::new(&name, &self.redactor, None);
+        let mut chatter = Scribe::new(&name, &self.redactor, NOTHING);
         let end = {
             let output = async {
                 match place {
-                    Place::Stdout => sink.copy(stdout, &name).await,
+                    Place::Stdout => {
+                        let copied = sink.copy(stdout, &name).await;
+                        if sink.is_cut() {
+                            self.groups.ended(group);
+                        }
+                        copied
+                    }
                     Place::File(_) | Place::Directory(_) => chatter.follow(stdout, Some(replies)).await,
                 }
             };
@@ -229,8 +248,8 @@ impl Workshop<'_> {
         let name = program_name(&command.program);
         let group = group(&child);
         let (stdout, stderr) = pipes(&mut child)?;
-        let mut errors = Scribe::new(&name, &self.redactor, None);
-        let mut chatter = Scribe::new(&name, &self.redactor, None);
+        let mut errors = Scribe::new(&name, &self.redactor, NOTHING);
+        let mut chatter = Scribe::new(&name, &self.redactor, NOTHING);
         let end = {
             let work = async {
                 tokio::try_join!(chatter.follow(stdout, None), wait(&mut child)).map(|((), end)| end)

@@ -14,8 +14,8 @@ use dbbackup_protocol::{
     pod,
     report::{Outcome, Reason, RunReport},
     restore::{
-        Effect, Input, Listing, Load, Mode, PartRestore, Rename, RestoreOrder, RestorePlan, Step, Target,
-        VERSION,
+        Effect, Input, Listing, Load, Mode, PartRestore, Rename, RestoreOrder, RestorePlan, Signs, Step,
+        Target, VERSION,
     },
     work_order::{Encryption, Limits, PluginRef, SecretKey},
 };
@@ -49,7 +49,14 @@ fn loading(script: &str, effect: Effect) -> PartRestore {
         contents: Some(with_item(sh("ls \"$HOME/../db/$ITEM\""))),
         create: vec![step("make the folder", "mkdir \"$HOME/../db/$ITEM\"")],
         clear: vec![step("empty the folder", "rm -r \"$HOME/../db/$ITEM/\"*")],
-        load: Load { process: with_item(sh(script)), input: Input::Stdin, effect, exit_codes: vec![0] },
+        signs: None,
+        load: Load {
+            process: with_item(sh(script)),
+            input: Input::Stdin,
+            effect,
+            exit_codes: vec![0],
+            stderr_required: vec![],
+        },
         finish: vec![step("count", "echo counted >> \"$HOME/../db/$ITEM/finished\"")],
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use dbbackup_protocol::{
     contract::Description,
-    restore::{Input, Listing, Load, PartRestore, RestorePlan, Step},
+    restore::{Input, Listing, Load, PartRestore, RestorePlan, Signs, Step},
 };
 
 use super::{
-    Items, MAX_COUNT, MAX_SCRATCH_MEBIBYTES, NAME_RULE, Police, Rule, Violation, is_name, is_relative,
+    Empty, Items, MAX_COUNT, MAX_SCRATCH_MEBIBYTES, NAME_RULE, Police, Rule, Violation, is_name, is_relative,
 };
 
 /// Everything that is wrong with the plan of a restore; as [`super::check`].
@@ -53,9 +53,12 @@ impl Police<'_> {
     }
 
     fn part_restore(&mut self, part: &PartRestore, pointer: &str) {
-        let PartRestore { part: _, required: _, contents, create, clear, load, finish } = part;
+        let PartRestore { part: _, required: _, contents, signs, create, clear, load, finish } = part;
         if let Some(process) = contents {
             self.process(process, &format!("{pointer}/contents"), Items::Some);
+        }
+        if let Some(signs) = signs {
+            self.signs(signs, &format!("{pointer}/signs"));
         }
         for (field, steps) in [("create", create), ("clear", clear), ("finish", finish)] {
             self.require(steps.len() <= MAX_COUNT, Rule::Count, &format!("{pointer}/{field}"), || {
@@ -68,15 +71,35 @@ impl Police<'_> {
                 self.exit_codes(exit_codes, &format!("{place}/exit_codes"));
             }
         }
-        let Load { process, input, effect: _, exit_codes } = load;
+        let Load { process, input, effect: _, exit_codes, stderr_required } = load;
         self.process(process, &format!("{pointer}/load/process"), Items::Some);
         self.exit_codes(exit_codes, &format!("{pointer}/load/exit_codes"));
+        for (at, text) in stderr_required.iter().enumerate() {
+            let place = format!("{pointer}/load/stderr_required/{at}");
+            self.mark(text.as_bytes(), &place, Empty::Refused);
+            self.no_nul(text, &place);
+        }
         if let Input::File(path) | Input::Directory(path) = input {
             self.require(is_relative(path), Rule::OutputPath, &format!("{pointer}/load/input"), || {
                 "a path under scratch-dir: relative, at most 255 bytes, without empty, '.' or '..' segments"
                     .into()
             });
         }
+    }
+
+    fn signs(&mut self, Signs { any_of, but_not_before, meaning, until }: &Signs, pointer: &str) {
+        self.require(!any_of.is_empty(), Rule::Mark, &format!("{pointer}/any_of"), || {
+            "without a sign everything looks empty".into()
+        });
+        for (field, marks) in [("any_of", any_of), ("but_not_before", but_not_before)] {
+            for (at, bytes) in marks.iter().enumerate() {
+                self.mark(bytes, &format!("{pointer}/{field}/{at}"), Empty::Refused);
+            }
+        }
+        if let Some(bytes) = until {
+            self.mark(bytes, &format!("{pointer}/until"), Empty::Refused);
+        }
+        self.sentence(meaning, &format!("{pointer}/meaning"));
     }
 }
 
@@ -114,7 +137,19 @@ mod tests {
                 contents: Some(process(&["look"])),
                 create: vec![step()],
                 clear: vec![step()],
-                load: Load { process: load, input: Input::Stdin, effect: Effect::AtEnd, exit_codes: vec![0] },
+                signs: Some(Signs {
+                    any_of: vec![vec![2]],
+                    but_not_before: vec![],
+                    meaning: "things".into(),
+                    until: None,
+                }),
+                load: Load {
+                    process: load,
+                    input: Input::Stdin,
+                    effect: Effect::AtEnd,
+                    exit_codes: vec![0],
+                    stderr_required: vec!["done".into()],
+                },
                 finish: vec![step()],
             }],
             skipped: vec!["globals".into()],
@@ -148,7 +183,7 @@ mod tests {
         let mut behind = plan();
         behind.parts[0].create[0].process = with_item(&["createdb", "--"]);
         assert_eq!(check_restore(&behind, &description(), &[]), [], "behind -- an item may stand");
-        let cases: [(Rule, &str, Break); 14] = [
+        let cases: [(Rule, &str, Break); 18] = [
             (Rule::NoPart, "/parts", |plan| plan.parts.clear()),
             (Rule::Image, "/image", |plan| plan.image = Some("none".into())),
             (Rule::Scratch, "/scratch_mebibytes", |plan| plan.scratch_mebibytes = Some(u32::MAX)),
@@ -164,6 +199,18 @@ mod tests {
                 plan.parts[0].clear[0].exit_codes.clear();
             }),
             (Rule::ExitCodes, "/parts/0/load/exit_codes", |plan| plan.parts[0].load.exit_codes = vec![-1]),
+            (Rule::Mark, "/parts/0/signs/any_of", |plan| {
+                plan.parts[0].signs.as_mut().unwrap().any_of.clear();
+            }),
+            (Rule::Mark, "/parts/0/signs/until", |plan| {
+                plan.parts[0].signs.as_mut().unwrap().until = Some(vec![]);
+            }),
+            (Rule::Text, "/parts/0/signs/meaning", |plan| {
+                plan.parts[0].signs.as_mut().unwrap().meaning.clear();
+            }),
+            (Rule::Mark, "/parts/0/load/stderr_required/1", |plan| {
+                plan.parts[0].load.stderr_required.push(String::new());
+            }),
             (Rule::EnvName, "/parts/0/finish/0/process/env/0/name", |plan| {
                 plan.parts[0].finish[0].process.env =
                     vec![EnvVar { name: "LD_PRELOAD".into(), value: vec![] }];

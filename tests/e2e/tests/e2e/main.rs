@@ -4,6 +4,7 @@
 
 mod admission;
 mod catalogue;
+mod cli;
 mod clouds;
 mod controller;
 mod databases;
@@ -25,6 +26,8 @@ mod posture;
 mod probe;
 mod prune;
 mod restore;
+mod restore_mongodb;
+mod restore_sources;
 mod schedule;
 mod secrets;
 mod storage;

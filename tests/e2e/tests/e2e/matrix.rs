@@ -2,7 +2,7 @@
 //! `DatabaseRestore`, compared by queries of our own.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Engine, Spec, restore_of, run, shared};
+use dbbackup_e2e::{Engine, Spec, restore_of, run, shared, with};
 use serde_json::json;
 
 use crate::{encryption::pair, restore::target};
@@ -29,13 +29,12 @@ fn round_trips(name: &str, engine: Engine) -> Result<()> {
             }
             let download = world.backup(name, spec)?.run_now()?.ended()?.succeeded()?;
             target.destroy()?;
-            let mut back = restore_of(name, &target);
-            back["mode"] = json!("Replace");
+            let mut back = with(restore_of(name, &target), "mode", json!("Replace"));
             if encrypted {
-                back["decryption"] = json!({"secretName": "private-key"});
+                back = with(back, "decryption", json!({"secretName": "private-key"}));
             }
             let status = world.restore(name, &back)?.succeeded(download.manifest.parts.len())?;
-            ensure!(status["target"] == "Complete", "{status:#}");
+            ensure!(status.get("target") == Some(&json!("Complete")), "{status:#}");
             content.came_back(&target.fingerprint(true)?)?;
         }
         Ok(())
@@ -80,8 +79,7 @@ fn large_value(name: &str, engine: Engine, make: &[&str], hash: &str) -> Result<
             Spec::of(&server, &store).database("large").set("podTemplate.resources", resources.clone());
         world.backup("large", spec)?.run_now()?.ended()?.succeeded()?;
         server.destroy()?;
-        let mut back = restore_of("large", &server);
-        back["podTemplate"] = json!({"resources": resources});
+        let back = with(restore_of("large", &server), "podTemplate", json!({"resources": resources}));
         world.restore("back", &back)?.succeeded(1)?;
         let after = server.sql("large", hash)?;
         ensure!(after == before, "{before} came back as {after}");

@@ -297,6 +297,8 @@ fn who_restores_may_read_what_is_restored() -> Result<()> {
         }
         let said = create("writer", json!({"backupName": "orders"}), "mine").refusal()?;
         ensure!(said.contains("may not restore its backups") && said.contains("verb restore"), "{said}");
+        let said = create("writer", json!({"snapshotName": "orders-1"}), "mine").refusal()?;
+        ensure!(said.contains("\"orders-1\", and writer may not restore it"), "{said}");
         world
             .kubectl([
                 "create",
@@ -309,6 +311,14 @@ fn who_restores_may_read_what_is_restored() -> Result<()> {
         world.kubectl(["create", "rolebinding", "restorer", "--role=restorer", "--user=writer"]).text()?;
         until("the right to restore", || {
             Ok(create("writer", json!({"backupName": "orders"}), "mine").text().is_ok().then_some(()))
+        })?;
+        // On the one is not on the other.
+        create("writer", json!({"snapshotName": "orders-1"}), "mine").refusal()?;
+        let verb = ["--verb=restore", "--resource=databasesnapshots.db.example.io"];
+        world.kubectl([&["create", "role", "snapshots"], &verb[..]].concat()).text()?;
+        world.kubectl(["create", "rolebinding", "snapshots", "--role=snapshots", "--user=writer"]).text()?;
+        until("the right to restore a snapshot", || {
+            Ok(create("writer", json!({"snapshotName": "orders-1"}), "mine").text().is_ok().then_some(()))
         })
     })
 }

@@ -1,16 +1,8 @@
 //! The way back by `DatabaseRestore`: everything comes back, and what cannot be restored is told and left alone.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Engine, HOSTILE_NAMES, Server, Spec, World, restore_of, run, shared, until};
-use serde_json::{Value, json};
-
-/// The same with this field.
-fn with(mut spec: Value, field: &str, value: Value) -> Value {
-    if let Some(fields) = spec.as_object_mut() {
-        fields.insert(field.to_owned(), value);
-    }
-    spec
-}
+use dbbackup_e2e::{Engine, HOSTILE_NAMES, Server, Spec, World, restore_of, run, shared, until, with};
+use serde_json::json;
 
 /// An empty server, and the Secret `target` for it.
 pub(crate) fn target(world: &World, engine: Engine) -> Result<Server> {

@@ -63,8 +63,9 @@ pub(super) async fn load(
         ended = &mut listening => (ended?, false),
     };
     progress.works(false);
-    let (Ended { end, input_taken, .. }, stderr) = ended;
-    let judged = judge(part, end, whole && input_taken, &stderr);
+    let (ended, stderr) = ended;
+    let end = ended.end;
+    let judged = judge(part, &ended, whole && ended.input_taken, &stderr);
     if judged.is_err() && part.plan.load.effect == Effect::AtEnd && matches!(end, End::Exited(_)) {
         // It said itself that it has not come to its end. One that was killed after the last bytes may have.
         let success = matches!(end, End::Exited(code) if part.plan.load.exit_codes.contains(&code));
@@ -78,8 +79,8 @@ pub(super) async fn load(
     judged
 }
 
-fn judge(part: &Chosen<'_>, end: End, whole: bool, stderr: &str) -> Result<(), Failure> {
-    let load = &part.plan.load;
+fn judge(part: &Chosen<'_>, ended: &Ended, whole: bool, stderr: &str) -> Result<(), Failure> {
+    let (load, end) = (&part.plan.load, ended.end);
     let program = program_of(&load.process);
     let process = || failed_process(Phase::Load, Some(&part.stored.name), end);
     exit(&program, end, &load.exit_codes, Reason::LoadFailed, stderr).map_err(|failure| Failure {
@@ -88,13 +89,18 @@ fn judge(part: &Chosen<'_>, end: End, whole: bool, stderr: &str) -> Result<(), F
         process: Some(process()),
         ..failure
     })?;
-    if whole {
+    if whole && ended.stderr_required_found {
         return Ok(());
     }
-    let message = format!(
-        "{} is not known to be restored: {program} ended well without having read everything",
-        part.what()
-    );
+    let why = if whole {
+        format!(
+            "did not say {}: the backup may not hold what was asked for",
+            load.stderr_required.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" and ")
+        )
+    } else {
+        "had not read everything".into()
+    };
+    let message = format!("{} is not known to be restored: {program} ended well and {why}", part.what());
     Err(Failure {
         process: Some(process()),
         ..Failure::new(Reason::LoadIncomplete, message).with_stderr(stderr)

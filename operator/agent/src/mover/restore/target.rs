@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dbbackup_protocol::{
     plan::Process,
     report::{Phase, Reason},
-    restore::{Mode, RestoreOrder, Stage, Step},
+    restore::{Mode, RestoreOrder, Signs, Stage, Step},
 };
 
 use super::{ledger::Ledger, select::Chosen};
@@ -22,6 +22,8 @@ use crate::{
 
 /// What prints a target's contents prints a few lines.
 const MAX_CONTENTS: usize = 64 * 1024;
+/// Where bytes are looked for instead: the beginning of an archive names all collections of a server.
+const MAX_SIGNED: usize = 32 * 1024 * 1024;
 /// So many of them are told, in so many characters.
 const TOLD: usize = 5;
 const TOLD_CHARACTERS: usize = 150;
@@ -85,7 +87,7 @@ pub(super) async fn look(
 async fn existing(client: &mut Client, order: &RestoreOrder) -> Result<Option<BTreeSet<String>>, Failure> {
     let Some(listing) = &order.plan.existing else { return Ok(None) };
     client.ask(&Request::Existing).await?;
-    let output = output(client, &listing.items, "what is there", None, listing::MAX_BYTES).await?;
+    let output = output(client, &listing.items, "what is there", None, listing::MAX_BYTES, None).await?;
     if output.is_empty() {
         return Ok(Some(BTreeSet::new()));
     }
@@ -95,7 +97,13 @@ async fn existing(client: &mut Client, order: &RestoreOrder) -> Result<Option<BT
 async fn contents(client: &mut Client, part: &Chosen<'_>) -> Result<Found, Failure> {
     let Some(process) = &part.plan.contents else { return Ok(Found::Empty) };
     client.ask(&Request::Contents { part: part.index, item: part.item.clone() }).await?;
-    let output = output(client, process, "whether it is empty", Some(part), MAX_CONTENTS).await?;
+    let about = "whether it is empty";
+    if let Some(signs) = &part.plan.signs {
+        let until = signs.until.as_deref();
+        let output = output(client, process, about, Some(part), MAX_SIGNED, until).await?;
+        return Ok(if tells(signs, &output) { Found::Full(signs.meaning.clone()) } else { Found::Empty });
+    }
+    let output = output(client, process, about, Some(part), MAX_CONTENTS, None).await?;
     let text = String::from_utf8_lossy(&output);
     let things: Vec<_> =
         text.split(['\n', '\0']).map(str::trim).filter(|thing| !thing.is_empty()).take(TOLD).collect();
@@ -106,16 +114,36 @@ async fn contents(client: &mut Client, part: &Chosen<'_>) -> Result<Found, Failu
     })
 }
 
-/// What a process prints that has to exit with 0.
+/// Whether there is a sign of something in the target.
+fn tells(Signs { any_of, but_not_before, meaning: _, until }: &Signs, output: &[u8]) -> bool {
+    let end = until.as_ref().and_then(|until| find(output, until)).unwrap_or(output.len());
+    let looked_at = output.get(..end).unwrap_or_default();
+    let is_sign = |rest: &[u8]| !but_not_before.iter().any(|other| rest.starts_with(other));
+    (0..looked_at.len())
+        .filter_map(|at| looked_at.get(at..))
+        .any(|from| any_of.iter().filter_map(|sign| from.strip_prefix(sign.as_slice())).any(is_sign))
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len().max(1)).position(|window| window == wanted)
+}
+
+/// What a process prints that has to exit with 0, unless it was ended because it had printed `until`.
 async fn output(
     client: &mut Client,
     process: &Process,
     about: &str,
     part: Option<&Chosen<'_>>,
     max: usize,
+    until: Option<&[u8]>,
 ) -> Result<Vec<u8>, Failure> {
     let (output, stderr, ended) = collect(client, max).await?;
     let program = program_of(process);
+    if let (Some(output), Some(until)) = (&output, until)
+        && find(output, until).is_some()
+    {
+        return Ok(output.clone());
+    }
     exit(&program, ended.end, &[0], Reason::StepFailed, &stderr).map_err(|failure| Failure {
         reason: Reason::StepFailed,
         message: format!("the target did not say {about}: {}", failure.message),
@@ -198,4 +226,31 @@ fn name(part: &Chosen<'_>) -> String {
     part.item
         .as_ref()
         .map_or_else(|| part.stored.name.clone(), |item| format!("{} {item:?}", part.stored.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_counts_unless_something_harmless_follows() {
+        let signs = Signs {
+            any_of: vec![b"db:".to_vec(), b"x=".to_vec()],
+            but_not_before: vec![b"admin".to_vec(), b"config".to_vec()],
+            meaning: "collections".into(),
+            until: Some(b"END".to_vec()),
+        };
+        for (output, expected) in [
+            ("", false),
+            ("nothing", false),
+            ("db:shop", true),
+            ("db:admin, db:config END", false),
+            ("db:admin, db:adm END", true),
+            ("db:admin, x=1 END", true),
+            ("db:admin END db:shop", false),
+            ("db:", true),
+        ] {
+            assert_eq!(tells(&signs, output.as_bytes()), expected, "{output}");
+        }
+    }
 }

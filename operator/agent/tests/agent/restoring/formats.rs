@@ -60,3 +60,39 @@ fn a_file_and_a_folder_come_back_as_such() {
     assert_eq!(fs::read_to_string(restore.databases().join("folder/deep/a")).unwrap(), "one\n");
     assert!(files(&restore.pod.path(pod::SCRATCH_DIR)).is_empty(), "the plain bytes are not left behind");
 }
+
+/// As `mongodump` does: a list that ends, and behind it whatever there is, without an end.
+#[test]
+fn a_tool_that_prints_no_lines_is_understood_by_signs_and_ended() {
+    let lists = |names: &str| format!("printf '{names}\\377\\377'; exec sleep 1000");
+    let mut restore = Restore::of_one(STREAM, Effect::Gradual);
+    let empty = "db:admin;db:config;";
+    restore.order.plan.parts[0].contents = Some(sh(&lists(empty)));
+    restore.order.plan.parts[0].signs = Some(Signs {
+        any_of: vec![b"db:".to_vec()],
+        but_not_before: vec![b"admin;".to_vec(), b"config;".to_vec()],
+        meaning: "collections".into(),
+        until: Some(vec![0xff, 0xff]),
+    });
+    fs::create_dir(restore.databases().join("shop")).unwrap();
+    restore.succeeds();
+    restore.holds("shop", "shop");
+    restore.order.plan.parts[0].contents = Some(sh(&lists(&format!("{empty}db:shop;"))));
+    let words = ["dump \"shop\" holds collections", "nothing was changed"];
+    restore.fails(Reason::TargetNotEmpty, Target::Unchanged, &words);
+    // One that ends by itself has to end well.
+    restore.order.plan.parts[0].contents = Some(sh("printf 'db:adm'; exit 3"));
+    restore.fails(Reason::StepFailed, Target::Unchanged, &["exited with 3"]);
+}
+
+#[test]
+fn a_tool_that_does_nothing_and_is_content_has_not_restored() {
+    let said = "cat > \"$HOME/../db/$ITEM/data\"; echo 'finished restoring shop.a' >&2; echo 'row 1' >&2";
+    let mut restore = Restore::of_one(said, Effect::Gradual);
+    restore.order.plan.parts[0].load.stderr_required = vec!["finished restoring shop.".into()];
+    restore.succeeds();
+    restore.order.mode = Mode::Replace;
+    restore.order.plan.parts[0].load.stderr_required.push("finished restoring shpo.".into());
+    let words = ["did not say", "finished restoring shpo.", "may not hold"];
+    restore.fails(Reason::LoadIncomplete, Target::Incomplete, &words);
+}

@@ -245,6 +245,7 @@ impl restore::Guest for Guest {
                 part: part.to_owned(),
                 required: true,
                 contents: None,
+                signs: None,
                 create: vec![],
                 clear: vec![],
                 load: restore::Load {
@@ -252,6 +253,7 @@ impl restore::Guest for Guest {
                     input: restore::Input::Stdin,
                     effect: restore::Effect::Gradual,
                     exit_codes: vec![0],
+                    stderr_required: vec![],
                 },
                 finish: vec![],
             }],

@@ -33,11 +33,13 @@ fn planned_restore() -> PlannedRestore {
         input: Input::Stdin,
         effect: Effect::AtEnd,
         exit_codes: vec![0],
+        stderr_required: vec![],
     };
     let part = PartRestore {
         part: "database".into(),
         required: true,
         contents: None,
+        signs: None,
         create: vec![],
         clear: vec![],
         load,

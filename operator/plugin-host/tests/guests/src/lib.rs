@@ -126,11 +126,18 @@ impl restore::Guest for Guest {
             input: restore::Input::Directory("in".to_owned()),
             effect: restore::Effect::AtEnd,
             exit_codes: vec![3],
+            stderr_required: vec!["done".to_owned()],
         };
         let part = restore::PartRestore {
             part: "all".to_owned(),
             required: true,
             contents: Some(process.clone()),
+            signs: Some(restore::Signs {
+                any_of: vec![vec![1, 2]],
+                but_not_before: vec![vec![3]],
+                meaning: "things".to_owned(),
+                until: Some(vec![4]),
+            }),
             create: vec![step()],
             clear: vec![],
             load,
