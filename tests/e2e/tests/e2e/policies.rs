@@ -76,7 +76,6 @@ fn dangerous_pods() -> Vec<(&'static str, Option<Value>, &'static str)> {
         ("mounts only", "no Secret in its environment", "starts the agent and nothing else");
     let secret = json!({"name": "X", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}});
     let service_account = json!([{"serviceAccountToken": {"path": "token"}}]);
-    let mount = json!({"name": "web-identity", "mountPath": "/run/token"});
     let privileged = json!({"privileged": true, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]}});
     vec![
         ("/hostNetwork", Some(json!(true)), node),
@@ -91,7 +90,6 @@ fn dangerous_pods() -> Vec<(&'static str, Option<Value>, &'static str)> {
         ("/volumes/-", Some(token_volume("token", "sts.amazonaws.com", 600)), mounts),
         ("/volumes/-", Some(token_volume("web-identity", "https://kubernetes.default.svc", 600)), mounts),
         ("/volumes/-", Some(token_volume("web-identity", "sts.amazonaws.com", 86_400)), mounts),
-        ("/containers/0/volumeMounts/-", Some(mount), "to its mover only"),
         ("/containers/0/envFrom", Some(json!([{"secretRef": {"name": "login"}}])), environment),
         ("/containers/0/env/-", Some(secret), environment),
         ("/containers/0/securityContext", Some(privileged), restricted),
@@ -126,7 +124,12 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
         };
         create(&job).text()?;
         let token = token_volume("web-identity", "sts.amazonaws.com", 600);
-        create(&changed(&job, "/spec/template/spec/volumes/-", Some(token))?).text()?;
+        let with_token = changed(&job, "/spec/template/spec/volumes/-", Some(token))?;
+        create(&with_token).text()?;
+        let mount = json!({"name": "web-identity", "mountPath": "/run/token"});
+        let shown = changed(&with_token, "/spec/template/spec/containers/0/volumeMounts/-", Some(mount))?;
+        let said = create(&shown).refusal()?;
+        ensure!(said.contains("to its mover only"), "{said}");
         let owned = "controlled by one DatabaseBackup";
         let refused = |pointer: &str, value: Option<Value>, sentence: &str| -> Result<()> {
             let said = create(&changed(&job, pointer, value.clone())?).refusal()?;

@@ -4,11 +4,14 @@
 //	sts LISTEN FOLDER
 //
 // FOLDER has tls.crt and tls.key, jwks.json (the cluster's /openid/v1/jwks), and what is handed out to whom: role (an ARN),
-// subject (system:serviceaccount:…), access-key-id, secret-access-key and life, in seconds. One line of its log is one answer.
+// subject (system:serviceaccount:…), access-key-id, secret-access-key and life, in seconds. The session token is empty, because
+// versitygw refuses any. One line of its log is one answer.
 package main
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,7 +33,7 @@ const audience = "sts.amazonaws.com"
 
 const granted = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey>
-<SessionToken>session</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult>
+<SessionToken></SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult>
 </AssumeRoleWithWebIdentityResponse>`
 
 const refused = `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
@@ -83,9 +86,34 @@ func escaped(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }
 
+// key is one of a JWKS (RFC 7517): RSA or P-256, which are what clusters sign with.
+type key struct{ Kty, Crv, N, E, X, Y string }
+
+func (k key) signed(hash, signature []byte) bool {
+	switch {
+	case k.Kty == "RSA":
+		public := &rsa.PublicKey{N: number(k.N), E: int(number(k.E).Int64())}
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, hash, signature) == nil
+	case k.Kty == "EC" && k.Crv == "P-256" && len(signature) == 64:
+		public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(k.X), Y: number(k.Y)}
+		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+		return ecdsa.Verify(public, hash, r, s)
+	}
+	return false
+}
+
+// number reads what is none as 0, which verifies nothing.
+func number(text string) *big.Int {
+	bytes, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return new(big.Int)
+	}
+	return new(big.Int).SetBytes(bytes)
+}
+
 // verify gives the subject of a token that one of the keys has signed, and that is for us and valid now.
 func verify(token, jwks string, now time.Time) (string, error) {
-	var keys struct{ Keys []struct{ N, E, Kid string } }
+	var keys struct{ Keys []key }
 	if err := json.Unmarshal([]byte(jwks), &keys); err != nil {
 		return "", err
 	}
@@ -98,16 +126,7 @@ func verify(token, jwks string, now time.Time) (string, error) {
 		return "", err
 	}
 	hash := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	signed := slices.ContainsFunc(keys.Keys, func(key struct{ N, E, Kid string }) bool {
-		n, first := base64.RawURLEncoding.DecodeString(key.N)
-		e, second := base64.RawURLEncoding.DecodeString(key.E)
-		if first != nil || second != nil {
-			return false
-		}
-		public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-		return rsa.VerifyPKCS1v15(public, crypto.SHA256, hash[:], signature) == nil
-	})
-	if !signed {
+	if !slices.ContainsFunc(keys.Keys, func(key key) bool { return key.signed(hash[:], signature) }) {
 		return "", errors.New("not signed by this cluster")
 	}
 	text, err := base64.RawURLEncoding.DecodeString(parts[1])
