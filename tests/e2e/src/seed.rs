@@ -26,11 +26,9 @@ pub const HOSTILE_NAMES: [&str; 9] = [
 
 const POSTGRES_ROLES: &str = include_str!("../data/postgres-roles.sql");
 const POSTGRES_SHOP: &str = include_str!("../data/postgres-shop.sql");
-const POSTGRES_TYPES: &str = include_str!("../data/postgres-types.sql");
 const POSTGRES_SMALL: &str = include_str!("../data/postgres-small.sql");
 const POSTGRES_FINGERPRINT: &str = include_str!("../data/postgres-fingerprint.sql");
 const MYSQL_SHOP: &str = include_str!("../data/mysql-shop.sql");
-const MYSQL_TYPES: &str = include_str!("../data/mysql-types.sql");
 const MYSQL_SMALL: &str = include_str!("../data/mysql-small.sql");
 const MYSQL_FINGERPRINT: &str = include_str!("../data/mysql-fingerprint.sql");
 const MONGO: &str = include_str!("../data/mongo.jsonl");
@@ -171,20 +169,6 @@ impl Server {
         own.into_iter().chain(others).collect()
     }
 
-    /// Drops every database that tests make.
-    ///
-    /// # Errors
-    /// The server's.
-    pub fn destroy(&self) -> Result<()> {
-        let quote = if matches!(self.engine(), Engine::MariaDb | Engine::MySql) { "`" } else { "\"" };
-        let names = ["shop", "empty", "large"].into_iter().chain(HOSTILE_NAMES);
-        let drop = |name: &str| {
-            let name = name.replace(quote, &quote.repeat(2));
-            format!("drop database if exists {quote}{name}{quote};\n")
-        };
-        self.sql("postgres", &names.map(drop).collect::<String>()).map(std::mem::drop)
-    }
-
     /// Databases of a PostgreSQL server that can be connected to, without templates.
     pub fn databases(&self) -> Result<Vec<String>> {
         let sql = "select encode(convert_to(datname, 'UTF8'), 'hex') from pg_database where datallowconn and not datistemplate";
@@ -223,9 +207,9 @@ fn by_database(text: &str) -> BTreeMap<String, String> {
 pub(crate) fn source(engine: Engine) -> Vec<String> {
     let texts: &[&str] = match engine {
         Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => {
-            &[POSTGRES_ROLES, POSTGRES_SHOP, POSTGRES_TYPES, POSTGRES_SMALL]
+            &[POSTGRES_ROLES, POSTGRES_SHOP, POSTGRES_SMALL]
         }
-        Engine::MariaDb | Engine::MySql => &[MYSQL_SHOP, MYSQL_TYPES, MYSQL_SMALL],
+        Engine::MariaDb | Engine::MySql => &[MYSQL_SHOP, MYSQL_SMALL],
         Engine::FerretDb => &[MONGO],
         Engine::Redis => &[REDIS],
         Engine::Etcd => &[ETCD],
@@ -259,7 +243,6 @@ fn fill_postgres(server: &Server) -> Result<()> {
         names.map(|name| format!("create database \"{}\";\n", name.replace('"', "\"\""))).collect();
     server.sql("postgres", &create.concat())?;
     server.sql("shop", POSTGRES_SHOP)?;
-    server.sql("shop", POSTGRES_TYPES)?;
     HOSTILE_NAMES.iter().try_for_each(|name| server.sql(name, POSTGRES_SMALL).map(drop))
 }
 
@@ -290,7 +273,7 @@ fn fill_mysql(server: &Server) -> Result<()> {
     let accounts = [account(&login.username, &login.password, all, "*.*"), lacking.concat()];
     let databases = ["shop", "empty"].into_iter().chain(HOSTILE_NAMES).map(|name| {
         let content = match name {
-            "shop" => [MYSQL_SHOP, MYSQL_TYPES].concat(),
+            "shop" => MYSQL_SHOP.to_owned(),
             "empty" => String::new(),
             _ => MYSQL_SMALL.to_owned(),
         };

@@ -15,7 +15,6 @@ mod images;
 mod interrupted;
 mod itself;
 mod leader;
-mod matrix;
 mod mongodb;
 mod mysql;
 mod operator;
