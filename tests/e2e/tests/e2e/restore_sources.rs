@@ -95,9 +95,8 @@ fn a_restore_takes_the_backup_that_is_meant_and_says_what_it_passed_over() -> Re
         let mut made = object;
         made["metadata"] = json!({"name": "made"});
         made["spec"]["location"]["folder"] = json!("elsewhere/any/1");
-        world.apply(&made)?;
-        let foreign = world.restore("foreign", &of(json!({"snapshotName": "made"})))?;
-        foreign.failed("SourceInvalid", &["elsewhere/any/1", "spec.source.storage"], "Unchanged")?;
+        let refused = world.kubectl(["create", "--filename", "-"]).input(made.to_string()).refusal()?;
+        ensure!(refused.contains("spec.location.folder"), "{refused}");
         Ok(())
     })
 }
