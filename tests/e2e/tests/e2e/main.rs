@@ -17,6 +17,7 @@ mod itself;
 mod leader;
 mod mongodb;
 mod mysql;
+mod naming;
 mod operator;
 mod plugins;
 mod policies;
