@@ -17,7 +17,7 @@ use kube::{
     runtime::reflector::{self, Store, store::Writer},
 };
 
-use crate::{gate::Gate, metrics::Metrics, planner::Planner};
+use crate::{by_label::Caches, gate::Gate, metrics::Metrics, planner::Planner};
 
 /// First wait after a failed pass; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -43,15 +43,9 @@ pub(crate) struct Context {
     /// Cache of the snapshots that carry our label.
     pub(crate) snapshots: Store<WatchedSnapshot>,
     /// Caches of the Jobs that remove data, and of their pods.
-    pub(crate) removals: Removals,
+    pub(crate) removals: Caches,
     /// Consecutive failed passes by UID: kube has no backoff of its own per object.
     failures: Mutex<HashMap<String, u32>>,
-}
-
-/// Caches of the Jobs that remove data, and of their pods, without their specs.
-pub(crate) struct Removals {
-    pub(crate) jobs: Store<Job>,
-    pub(crate) pods: Store<Pod>,
 }
 
 /// The writing ends of the caches, for the watches.
@@ -91,7 +85,7 @@ impl Context {
             jobs,
             pods,
             snapshots,
-            removals: Removals { jobs: removal_jobs, pods: removal_pods },
+            removals: Caches { jobs: removal_jobs, pods: removal_pods },
             failures: Mutex::default(),
         };
         let writers = CacheWriters {

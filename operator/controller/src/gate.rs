@@ -150,20 +150,15 @@ impl Gate {
         }
     }
 
-    /// One that was let through and not created.
-    pub(crate) fn forget(&self, namespace: &str, job: &str, now: Timestamp) {
-        self.lock().admitted.remove(&(namespace.to_owned(), job.to_owned()));
-        self.look(now);
-    }
-
-    /// What was let through and not created.
-    pub(crate) fn give_back(&self, object: &DatabaseBackup, new: &[NewJob], now: Timestamp) {
-        let namespace = object.namespace().unwrap_or_default();
-        {
-            let mut state = self.lock();
-            for new in new {
-                state.admitted.remove(&(namespace.clone(), new.name.clone()));
-            }
+    /// Jobs that were let through and not created.
+    pub(crate) fn give_back<'j>(
+        &self,
+        namespace: &str,
+        jobs: impl IntoIterator<Item = &'j String>,
+        now: Timestamp,
+    ) {
+        for job in jobs {
+            self.lock().admitted.remove(&(namespace.to_owned(), job.clone()));
         }
         self.look(now);
     }
@@ -297,7 +292,7 @@ mod tests {
         assert_eq!(gate.ask(&object("b"), &new("b-1"), now(), true), []);
 
         // Its create failed.
-        gate.give_back(&object("b"), &new("b-1"), now());
+        gate.give_back("shop", [&"b-1".to_owned()], now());
         assert_eq!(woken(&mut wakes).as_deref(), Some("c"));
         assert_eq!(gate.ask(&object("c"), &new("c-1"), now(), true), []);
         let why = "1 runs already from this database server (the administrator's --max-runs-per-server); it has place 1";

@@ -1,6 +1,7 @@
 //! The edge to Kubernetes: wiring. See ARCHITECTURE.md for the one way from an event to a backup.
 
 mod act;
+mod by_label;
 mod calls;
 mod catalogue;
 mod config;

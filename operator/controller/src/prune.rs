@@ -1,7 +1,7 @@
 //! Lets snapshots go that `spec.retention` does not keep: each is told to take its data along, and deleted. What then happens is in
 //! [`crate::removals`], as for one that a user deletes.
 
-use dbbackup_api::{DATA_FINALIZER, DatabaseSnapshot};
+use dbbackup_api::DatabaseSnapshot;
 use dbbackup_core::decide::{Decision, Prune};
 use kube::{
     Api, ResourceExt,
@@ -10,7 +10,7 @@ use kube::{
 use serde_json::json;
 use tracing::info;
 
-use crate::{act::FIELD_MANAGER, context::Context, reconcile::Error};
+use crate::{act::FIELD_MANAGER, context::Context, reconcile::Error, removals::with_finalizer};
 
 /// Lets go what was decided, which has to have been decided on a live list. Each request carries UID and version: one that changed
 /// since is looked at again by the next pass.
@@ -35,20 +35,11 @@ async fn mark(
     api: &Api<DatabaseSnapshot>,
     Prune { snapshot, secret }: &Prune,
 ) -> kube::Result<DatabaseSnapshot> {
-    let mut finalizers = snapshot.finalizers().to_vec();
-    if !finalizers.iter().any(|one| one == DATA_FINALIZER) {
-        finalizers.push(DATA_FINALIZER.to_owned());
-    }
     let mut spec = json!({"deletionPolicy": "Delete"});
     if let (Some(secret), Some(spec)) = (secret, spec.as_object_mut()) {
         spec.insert("deletionSecretName".into(), json!(secret));
     }
-    let patch = json!({
-        "metadata": {
-            "uid": snapshot.uid(), "resourceVersion": snapshot.resource_version(), "finalizers": finalizers
-        },
-        "spec": spec,
-    });
+    let patch = json!({"metadata": with_finalizer(snapshot, true), "spec": spec});
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     api.patch(&snapshot.name_any(), &parameters, &Patch::Merge(patch)).await
 }

@@ -90,7 +90,8 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     let catalogued = catalogue::create(&mut seen, &decision, context).await?;
     let created = act::create(&seen.object, &decision, &answer.planning, context).await;
     if !matches!(created, Ok(Ok(()))) {
-        context.gate.give_back(&seen.object, &decision.create, now);
+        let jobs = decision.create.iter().map(|new| &new.name);
+        context.gate.give_back(&seen.object.namespace().unwrap_or_default(), jobs, now);
     }
     let refused = created?.err();
     if catalogued || refused.is_some() {
@@ -100,7 +101,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     report::marks(&seen.object, &decision, context).await?;
     prune::prune(&seen.object.namespace().unwrap_or_default(), &decision, context).await?;
     act::delete(&seen.object, &decision, context).await?;
-    report::events(&seen.object, &decision, context).await;
+    report::events(&seen.object, &decision.events, context).await;
     context.metrics.pass("applied");
     Ok(wake(&decision))
 }

@@ -3,27 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use dbbackup_api::{DATA_FINALIZER, DatabaseBackup, DatabaseRestore, DatabaseSnapshot, SNAPSHOT_LABEL};
-use dbbackup_core::{
-    observed::ObservedJob,
-    removing::{Decision, Observed, Step, as_backup, decide, job_name, reader},
-};
+use dbbackup_core::removing::{Decision, Observed, Step, as_backup, decide, job_name, reader};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
-    runtime::{
-        Controller,
-        controller::{Action, Error as ControllerError},
-        reflector::ObjectRef,
-        watcher,
-    },
+    runtime::{controller::Action, watcher},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::{
     act::{self, FIELD_MANAGER},
+    by_label::{self, live_job},
     context::{Context, WatchedSnapshot},
     reconcile::{Error, until},
     report,
@@ -38,27 +31,11 @@ pub(crate) async fn run(
     config: watcher::Config,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    Controller::new(snapshots, config)
-        .watches_stream(jobs, |job| owner(&job))
-        .watches_stream(pods, |pod| owner(&pod))
+    by_label::controller(snapshots, SNAPSHOT_LABEL, jobs, pods, config)
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, context)
-        .for_each(|outcome| async move {
-            if let Err(error) = outcome
-                && !matches!(
-                    error,
-                    ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)
-                )
-            {
-                warn!(error = %error, "watch of snapshots");
-            }
-        })
+        .for_each(|outcome| async move { report::watched("watch of snapshots", outcome) })
         .await;
-}
-
-fn owner<K: kube::Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<WatchedSnapshot>> {
-    let name = object.labels().get(SNAPSHOT_LABEL)?;
-    Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 async fn reconcile(watched: Arc<WatchedSnapshot>, context: Arc<Context>) -> Result<Action, Error> {
@@ -78,9 +55,10 @@ async fn reconcile(watched: Arc<WatchedSnapshot>, context: Arc<Context>) -> Resu
 }
 
 async fn pass(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Action, Error> {
+    let (namespace, name) = (snapshot.namespace().unwrap_or_default(), job_name(snapshot));
     let observed = Observed {
         snapshot,
-        job: cached_job(snapshot, context),
+        job: context.removals.job(&namespace, &name),
         reader: None,
         held: None,
         refused_create: None,
@@ -91,13 +69,13 @@ async fn pass(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Action, 
         return Ok(wake(&decision));
     }
     // Something is to be done: look again, live, and decide anew.
-    let api: Api<DatabaseSnapshot> =
-        Api::namespaced(context.client.clone(), &snapshot.namespace().unwrap_or_default());
+    let api: Api<DatabaseSnapshot> = Api::namespaced(context.client.clone(), &namespace);
     let fresh = api.get_opt(&snapshot.name_any()).await.map_err(Error::on("get the DatabaseSnapshot"))?;
     let Some(fresh) = fresh.filter(|fresh| fresh.uid() == snapshot.uid()) else {
         return Ok(Action::await_change());
     };
-    let mut observed = Observed { snapshot: &fresh, job: live_job(&fresh, context).await?, ..observed };
+    let job = live_job(&context.client, &namespace, &name, (SNAPSHOT_LABEL, &fresh.name_any())).await?;
+    let mut observed = Observed { snapshot: &fresh, job, ..observed };
     let mut decision = decide(&observed, Context::now());
     if decision.step == Step::Create {
         observed.reader = busy_reader(&fresh, context).await?;
@@ -131,7 +109,7 @@ async fn create(
     }
     let created = act::create_one(object, &name, job, context).await;
     if !matches!(created, Ok(Ok(()))) {
-        context.gate.forget(&namespace, &name, Context::now());
+        context.gate.give_back(&namespace, [&name], Context::now());
     }
     observed.refused_create = created?.err();
     if observed.refused_create.is_none() {
@@ -155,28 +133,27 @@ async fn conclude(
     if let Some(status) = &decision.status {
         report::apply_status(api, snapshot, status, &()).await?;
     }
-    for event in &decision.events {
-        info!(reason = event.reason, warning = event.warning, note = event.message, "told");
-        context.metrics.told(&event.reason);
-        report::publish(snapshot, event, context).await;
-    }
+    report::events(snapshot, &decision.events, context).await;
     if let Step::Retry(old) = &decision.step {
         act::delete_job(&snapshot.namespace().unwrap_or_default(), old, context).await?;
     }
     Ok(())
 }
 
-/// Sets our finalizer or takes it off. The patch carries UID and version: nothing is written over what nobody has seen.
+/// Metadata to write: with our finalizer or without it. They carry UID and version, so nothing is written over what nobody has seen.
+pub(crate) fn with_finalizer(snapshot: &DatabaseSnapshot, held: bool) -> Value {
+    let others = snapshot.finalizers().iter().map(String::as_str).filter(|one| *one != DATA_FINALIZER);
+    let all: Vec<_> = others.chain(held.then_some(DATA_FINALIZER)).collect();
+    json!({"uid": snapshot.uid(), "resourceVersion": snapshot.resource_version(), "finalizers": all})
+}
+
+/// Sets our finalizer or takes it off.
 async fn finalizers(
     api: &Api<DatabaseSnapshot>,
     snapshot: &DatabaseSnapshot,
     held: bool,
 ) -> Result<(), Error> {
-    let others = snapshot.finalizers().iter().map(String::as_str).filter(|one| *one != DATA_FINALIZER);
-    let all: Vec<_> = others.chain(held.then_some(DATA_FINALIZER)).collect();
-    let patch = json!({"metadata": {
-        "uid": snapshot.uid(), "resourceVersion": snapshot.resource_version(), "finalizers": all,
-    }});
+    let patch = json!({"metadata": with_finalizer(snapshot, held)});
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     match api.patch(&snapshot.name_any(), &parameters, &Patch::Merge(patch)).await {
         Err(kube::Error::Api(status)) if status.code == 404 && !held => {}
@@ -184,26 +161,6 @@ async fn finalizers(
     }
     info!(held, "finalizer written");
     Ok(())
-}
-
-fn cached_job(snapshot: &DatabaseSnapshot, context: &Context) -> Option<ObservedJob> {
-    let (name, namespace) = (job_name(snapshot), snapshot.namespace().unwrap_or_default());
-    let job = context.removals.jobs.get(&ObjectRef::new(&name).within(&namespace))?;
-    let pods = context.removals.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace));
-    Some(ObservedJob::read(&job, &pods))
-}
-
-async fn live_job(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Option<ObservedJob>, Error> {
-    let namespace = snapshot.namespace().unwrap_or_default();
-    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(job) = jobs.get_opt(&job_name(snapshot)).await.map_err(Error::on("get the Job of a removal"))?
-    else {
-        return Ok(None);
-    };
-    let selector = ListParams::default().labels(&format!("{SNAPSHOT_LABEL}={}", snapshot.name_any()));
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-    let pods = pods.list(&selector).await.map_err(Error::on("list the pods of a removal"))?.items;
-    Ok(Some(ObservedJob::read(&job, &pods)))
 }
 
 /// The restore that may be reading the data right now.

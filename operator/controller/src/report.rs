@@ -7,7 +7,11 @@ use dbbackup_core::decide::{Decision, Event, Mark};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
-    runtime::events::{Event as KubeEvent, EventType, Recorder, Reporter},
+    runtime::{
+        controller::Error as ControllerError,
+        events::{Event as KubeEvent, EventType, Recorder, Reporter},
+        watcher,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -87,12 +91,21 @@ where
 }
 
 /// Publishes what changed. An event that cannot be written is logged and lost: status has the same facts.
-pub(crate) async fn events(object: &DatabaseBackup, decision: &Decision, context: &Context) {
-    for event in &decision.events {
+pub(crate) async fn events<K: Resource<DynamicType = ()>>(object: &K, events: &[Event], context: &Context) {
+    for event in events {
         let (slot, job) = (event.slot.map(display), event.job.as_deref());
         info!(reason = event.reason, warning = event.warning, note = event.message, slot, job, "told");
         context.metrics.told(&event.reason);
         publish(object, event, context).await;
+    }
+}
+
+/// Logs what became of a watch. A pass that failed was logged with its object, and an object that is gone is no news.
+pub(crate) fn watched<T>(what: &str, outcome: Result<T, ControllerError<Error, watcher::Error>>) {
+    if let Err(error) = outcome
+        && !matches!(error, ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_))
+    {
+        warn!(error = %error, "{what}");
     }
 }
 

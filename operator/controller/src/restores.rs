@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use dbbackup_api::{DatabaseBackup, DatabaseRestore, NAME_LABEL, RESTORE_LABEL};
 use dbbackup_core::{
     names,
-    observed::{ObservedJob, RefusedCreate},
+    observed::RefusedCreate,
     planning::{PlannedRestore, Refused},
     restoring::{Decision, Observed, Plan, Source, Sources, asked, decide, is_final, resolve},
 };
@@ -14,17 +14,13 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     core::DeserializeGuard,
-    runtime::{
-        Controller,
-        controller::{Action, Error as ControllerError},
-        reflector::{ObjectRef, Store},
-        watcher,
-    },
+    runtime::{controller::Action, watcher},
 };
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::{
     act,
+    by_label::{self, Caches, live_job},
     context::{Context, WatchedSnapshot},
     reconcile::{Error, UNTIL_LOADED, until},
     report,
@@ -37,9 +33,7 @@ pub(crate) type Watched = DeserializeGuard<DatabaseRestore>;
 /// What the passes over restores share.
 pub(crate) struct Restores {
     pub(crate) context: Arc<Context>,
-    /// Caches of the Jobs and pods of restores, without their specs.
-    pub(crate) jobs: Store<Job>,
-    pub(crate) pods: Store<Pod>,
+    pub(crate) caches: Caches,
 }
 
 /// Runs passes over restores until `stop`.
@@ -51,27 +45,11 @@ pub(crate) async fn run(
     config: watcher::Config,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    Controller::new(restores, config)
-        .watches_stream(jobs, |job| owner(&job))
-        .watches_stream(pods, |pod| owner(&pod))
+    by_label::controller(restores, RESTORE_LABEL, jobs, pods, config)
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, shared)
-        .for_each(|outcome| async move {
-            if let Err(error) = outcome
-                && !matches!(
-                    error,
-                    ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)
-                )
-            {
-                warn!(error = %error, "watch of restores");
-            }
-        })
+        .for_each(|outcome| async move { report::watched("watch of restores", outcome) })
         .await;
-}
-
-fn owner<K: kube::Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>> {
-    let name = object.labels().get(RESTORE_LABEL)?;
-    Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 async fn reconcile(watched: Arc<Watched>, shared: Arc<Restores>) -> Result<Action, Error> {
@@ -96,9 +74,9 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         return Ok(Action::await_change());
     }
     let context = &shared.context;
-    let api: Api<DatabaseRestore> =
-        Api::namespaced(context.client.clone(), &restore.namespace().unwrap_or_default());
-    let mut job = cached_job(restore, shared);
+    let namespace = restore.namespace().unwrap_or_default();
+    let api: Api<DatabaseRestore> = Api::namespaced(context.client.clone(), &namespace);
+    let mut job = shared.caches.job(&namespace, &job_name(restore));
     let mut fresh = restore.clone();
     let planned = if job.is_none() {
         // A cache may be late: a Job is made only of what is there now.
@@ -111,7 +89,8 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
             return Ok(Action::await_change());
         }
         fresh = live;
-        job = live_job(&fresh, context).await?;
+        let of = (RESTORE_LABEL, &*fresh.name_any());
+        job = live_job(&context.client, &namespace, &job_name(&fresh), of).await?;
         match (&job, started(&fresh)) {
             (None, false) => match plan(&fresh, context).await? {
                 Some(planned) => Some(planned),
@@ -160,11 +139,7 @@ async fn conclude(
         return Ok(());
     }
     report::apply_status(api, restore, &decision.status, &()).await?;
-    for event in &decision.events {
-        info!(reason = event.reason, warning = event.warning, note = event.message, "told");
-        context.metrics.told(&event.reason);
-        report::publish(restore, event, context).await;
-    }
+    report::events(restore, &decision.events, context).await;
     context.metrics.pass("applied");
     Ok(())
 }
@@ -238,27 +213,6 @@ async fn create(
 
 fn job_name(restore: &DatabaseRestore) -> String {
     names::restore_job_name(&restore.name_any(), &restore.uid().unwrap_or_default())
-}
-
-fn cached_job(restore: &DatabaseRestore, shared: &Restores) -> Option<ObservedJob> {
-    let (name, namespace) = (job_name(restore), restore.namespace().unwrap_or_default());
-    let job = shared.jobs.get(&ObjectRef::new(&name).within(&namespace))?;
-    let pods = shared.pods.state_filter(|pod| pod.namespace().as_deref() == Some(&namespace));
-    Some(ObservedJob::read(&job, &pods))
-}
-
-async fn live_job(restore: &DatabaseRestore, context: &Context) -> Result<Option<ObservedJob>, Error> {
-    let namespace = restore.namespace().unwrap_or_default();
-    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
-    let Some(job) = jobs.get_opt(&job_name(restore)).await.map_err(Error::on("get the Job of a restore"))?
-    else {
-        return Ok(None);
-    };
-    let selector =
-        kube::api::ListParams::default().labels(&format!("{RESTORE_LABEL}={}", restore.name_any()));
-    let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-    let pods = pods.list(&selector).await.map_err(Error::on("list the pods of a restore"))?.items;
-    Ok(Some(ObservedJob::read(&job, &pods)))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "kube's signature")]

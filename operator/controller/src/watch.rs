@@ -14,11 +14,11 @@ use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL, SNAPSHOT_LABEL};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     runtime::{
-        Controller, WatchStreamExt,
-        controller::{Config as ControllerConfig, Error},
-        reflector::{self, ObjectRef, store::Writer},
+        WatchStreamExt,
+        controller::Config as ControllerConfig,
+        reflector::{self, store::Writer},
         watcher,
     },
 };
@@ -27,13 +27,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::{
+    by_label::{self, Caches},
     config::Config,
     context::{CacheWriters, Context, WatchedSnapshot},
     http::Readiness,
     metrics::Metrics,
     plugins::{self, Plugins},
     reconcile::{Watched, after_error, reconcile},
-    removals,
+    removals, report,
     restores::{self, Restores},
 };
 
@@ -67,27 +68,19 @@ pub(crate) async fn run(
     let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
     let restores = restores(&context, namespace, stop.clone());
     let removals = removals(&context, namespace, (caches.removal_jobs, caches.removal_pods), stop.clone());
-    let controller = Controller::new(backups, watcher::Config::default().timeout(WATCH_SECONDS))
+    let watching = watcher::Config::default().timeout(WATCH_SECONDS);
+    let controller = by_label::controller(backups, NAME_LABEL, jobs, pods, watching)
         .with_config(ControllerConfig::default().concurrency(config.concurrency))
-        .watches_stream(jobs, |job| owner(&job))
-        .watches_stream(pods, |pod| owner(&pod))
-        .watches_stream(snapshots, |snapshot| owner(&snapshot))
+        .watches_stream(snapshots, |snapshot| by_label::named(&snapshot, NAME_LABEL))
         .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
     context.gate.follow(controller.store(), affected.clone());
     let plugins = plugins::follow(plugins, controller.store(), affected);
     tokio::spawn(announce(Arc::clone(&context), ready, election.is_some()));
-    let passes = controller.reconcile_on(changed_hands).run(reconcile, after_error, context).for_each(
-        |outcome| async move {
-            if let Err(error) = outcome {
-                // A pass that failed was logged with its object, and an object that is gone is no news; what is left
-                // are the watches.
-                if !matches!(error, Error::ReconcilerFailed(..) | Error::ObjectNotFound(_)) {
-                    warn!(error = %error, "watch");
-                }
-            }
-        },
-    );
+    let passes = controller
+        .reconcile_on(changed_hands)
+        .run(reconcile, after_error, context)
+        .for_each(|outcome| async move { report::watched("watch", outcome) });
     let work = Box::pin(async {
         leads.begin();
         tokio::join!(passes, restores, removals);
@@ -154,7 +147,7 @@ where
         api(client, namespace),
         cache(api(client, namespace), RESTORE_LABEL, job_writer, without_spec),
         cache(api(client, namespace), RESTORE_LABEL, pod_writer, without_pod_spec),
-        Arc::new(Restores { context: Arc::clone(context), jobs, pods }),
+        Arc::new(Restores { context: Arc::clone(context), caches: Caches { jobs, pods } }),
         watcher::Config::default().timeout(WATCH_SECONDS),
         stop,
     )
@@ -213,12 +206,6 @@ where
         .reflect(writer)
         .touched_objects()
         .inspect_err(|error| warn!(error = %error, "watch"))
-}
-
-/// By label: pods are owned by Jobs, and a foreign Job under our name is of interest as well.
-fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<Watched>> {
-    let name = object.labels().get(NAME_LABEL)?;
-    Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 /// A replica is ready when it can take over; the only one, when it has seen the cluster too.
