@@ -7,7 +7,7 @@ use dbbackup_protocol::{
     removal::RemovalOrder,
     report::Reason,
     restore::{PartRestore, RestoreOrder, RestorePlan},
-    work_order::{BoundSecret, Limits, WorkOrder},
+    work_order::{BoundSecret, EnvValue as _, Limits, WorkOrder},
 };
 
 use crate::failure::Failure;

@@ -93,7 +93,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::observed::JobState;
+    use crate::observed::{JobState, fixture};
 
     fn object() -> DatabaseBackup {
         let spec = json!({
@@ -116,28 +116,9 @@ mod tests {
     }
 
     fn job(owner: &str, report: RunReport) -> ObservedJob {
-        let pod = PodFate {
-            name: "pod".into(),
-            created_at: Timestamp::UNIX_EPOCH,
-            report: Some(Ok(report)),
-            diagnosis: None,
-            trouble: None,
-            deleting_since: None,
-        };
-        ObservedJob {
-            name: "orders-1-2".into(),
-            uid: "job".into(),
-            owner: Some(owner.into()),
-            slot: None,
-            token: None,
-            plugin: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            started_at: None,
-            state: JobState::Active,
-            deleting: false,
-            pods: vec![pod],
-            order: None,
-        }
+        let at = Timestamp::UNIX_EPOCH;
+        let pods = vec![fixture::pod(at, Some(Ok(report)))];
+        ObservedJob { pods, ..fixture::job("orders-1-2", owner, at, JobState::Active) }
     }
 
     #[test]

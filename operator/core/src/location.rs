@@ -1,7 +1,24 @@
 //! Where a backup is, as a `DatabaseSnapshot` says it: made from a run's work order.
 
-use dbbackup_api::storage::{SecretKeyRef, StorageDestination, StorageType, WebIdentity};
+use dbbackup_api::{
+    DatabaseBackupSpec,
+    storage::{SecretKeyRef, StorageDestination, StorageType, WebIdentity},
+};
 use dbbackup_protocol::work_order::{Azure, Gcs, S3, SecretKey, Storage};
+use serde_json::json;
+
+/// The spec of a `DatabaseBackup` that has a kind of database and a storage, and nothing else that means anything: for the code that
+/// reads storage from one.
+///
+/// # Errors
+/// There is no kind.
+pub(crate) fn bare_spec(
+    database_type: Option<&str>,
+    storage: &StorageDestination,
+) -> Result<DatabaseBackupSpec, serde_json::Error> {
+    let plain = json!({"schedule": "@yearly", "databaseType": database_type, "storageDestination": storage});
+    serde_json::from_value(plain)
+}
 
 /// The reverse of [`crate::render::destination`].
 pub(crate) fn destination(storage: &Storage) -> StorageDestination {

@@ -2,6 +2,8 @@
 //! module only reads what was fetched. Job status and pod status are hostile input: whatever is odd is less proof
 //! of success, never more.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod probe;
 
 use std::{borrow::Borrow, sync::Arc};

@@ -151,6 +151,13 @@ pub struct Issue {
     pub message: String,
 }
 
+impl Issue {
+    /// What is wrong with all of it.
+    pub fn sentence(issues: &[Self]) -> String {
+        issues.iter().map(|issue| issue.message.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// Why a plugin gave no usable answer: not the user's fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

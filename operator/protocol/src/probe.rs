@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     optional::{Answer, ProbePlan},
     report::{Reason, ReportError, keep_end, keep_start},
-    work_order::{self, BoundSecret, Limits, PluginRef, WorkOrderError},
+    work_order::{BoundSecret, EnvValue, Limits, PluginRef},
 };
 
 /// Version of both documents.
@@ -37,22 +37,11 @@ pub struct ProbeOrder {
     pub limits: Limits,
 }
 
-impl ProbeOrder {
-    /// The value for the Pod spec, with every `$` doubled.
-    ///
-    /// # Errors
-    /// [`WorkOrderError::TooLong`].
-    pub fn to_env_value(&self) -> Result<String, WorkOrderError> {
-        work_order::env_value(self)
-    }
+impl EnvValue for ProbeOrder {
+    const VERSION: u32 = VERSION;
 
-    /// Reads the value as the container sees it.
-    ///
-    /// # Errors
-    /// [`WorkOrderError::Malformed`] or [`WorkOrderError::Version`].
-    pub fn parse(json: &str) -> Result<Self, WorkOrderError> {
-        let order: Self = serde_json::from_str(json)?;
-        if order.version == VERSION { Ok(order) } else { Err(WorkOrderError::Version(order.version)) }
+    fn version(&self) -> u32 {
+        self.version
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::work_order::{self, Limits, Storage, WorkOrderError};
+use crate::work_order::{EnvValue, Limits, Storage};
 
 /// Version of the order.
 pub const VERSION: u32 = 1;
@@ -25,22 +25,11 @@ pub struct RemovalOrder {
     pub limits: Limits,
 }
 
-impl RemovalOrder {
-    /// The value for the Pod spec, with every `$` doubled.
-    ///
-    /// # Errors
-    /// [`WorkOrderError::TooLong`].
-    pub fn to_env_value(&self) -> Result<String, WorkOrderError> {
-        work_order::env_value(self)
-    }
+impl EnvValue for RemovalOrder {
+    const VERSION: u32 = VERSION;
 
-    /// Reads the value as the container sees it.
-    ///
-    /// # Errors
-    /// [`WorkOrderError::Malformed`] or [`WorkOrderError::Version`].
-    pub fn parse(json: &str) -> Result<Self, WorkOrderError> {
-        let order: Self = serde_json::from_str(json)?;
-        if order.version == VERSION { Ok(order) } else { Err(WorkOrderError::Version(order.version)) }
+    fn version(&self) -> u32 {
+        self.version
     }
 }
 

@@ -260,6 +260,28 @@ pub enum ReportError {
 }
 
 impl RunReport {
+    /// One that says nothing yet: neither how it failed, nor what was done.
+    pub fn nothing(at: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            outcome: Outcome::Failed,
+            reason: None,
+            plugin_reason: None,
+            message: String::new(),
+            stderr_tail: String::new(),
+            process: None,
+            parts: 0,
+            bytes_read: 0,
+            bytes_stored: 0,
+            manifest: None,
+            found: false,
+            started_at: at,
+            finished_at: at,
+            restored: None,
+            removed: None,
+        }
+    }
+
     /// The termination message: JSON within [`MAX_BYTES`]. The last notes of a restore give way first, then the end of standard error (from its
     /// beginning), then the message (from its end).
     pub fn to_termination_message(&self) -> String {
@@ -338,22 +360,9 @@ mod tests {
 
     fn failed() -> RunReport {
         RunReport {
-            version: VERSION,
-            outcome: Outcome::Failed,
             reason: Some(Reason::DumpFailed),
-            plugin_reason: None,
             message: "pg_dump exited with 1".into(),
-            stderr_tail: String::new(),
-            process: None,
-            parts: 0,
-            bytes_read: 0,
-            bytes_stored: 0,
-            manifest: None,
-            found: false,
-            started_at: Timestamp::UNIX_EPOCH,
-            finished_at: Timestamp::UNIX_EPOCH,
-            restored: None,
-            removed: None,
+            ..RunReport::nothing(Timestamp::UNIX_EPOCH)
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     contract::{Fact, Request},
     plan::{Process, Separator},
-    work_order::{self, BoundSecret, Limits, PluginRef, SecretKey, Storage, WorkOrderError},
+    work_order::{BoundSecret, EnvValue, Limits, PluginRef, SecretKey, Storage},
 };
 
 /// Version of the order.
@@ -217,22 +217,11 @@ pub struct RestoreOrder {
     pub notes: Vec<String>,
 }
 
-impl RestoreOrder {
-    /// The value for the Pod spec, with every `$` doubled.
-    ///
-    /// # Errors
-    /// [`WorkOrderError::TooLong`].
-    pub fn to_env_value(&self) -> Result<String, WorkOrderError> {
-        work_order::env_value(self)
-    }
+impl EnvValue for RestoreOrder {
+    const VERSION: u32 = VERSION;
 
-    /// Reads the value as the container sees it.
-    ///
-    /// # Errors
-    /// [`WorkOrderError::Malformed`] or [`WorkOrderError::Version`].
-    pub fn parse(json: &str) -> Result<Self, WorkOrderError> {
-        let order: Self = serde_json::from_str(json)?;
-        if order.version == VERSION { Ok(order) } else { Err(WorkOrderError::Version(order.version)) }
+    fn version(&self) -> u32 {
+        self.version
     }
 }
 

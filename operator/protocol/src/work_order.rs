@@ -1,11 +1,11 @@
 //! The work order: plan + storage + limits, frozen by the operator into the Job.
 //!
 //! It travels as one environment value of JSON, [`MAX_BYTES`] at most. Kubernetes expands `$(NAME)` and `$$` in
-//! environment values, so every `$` is doubled on the way into the Pod spec ([`WorkOrder::to_env_value`]); the
+//! environment values, so every `$` is doubled on the way into the Pod spec ([`EnvValue::to_env_value`]); the
 //! agent sees the plain JSON.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::plan::BackupPlan;
 
@@ -314,30 +314,44 @@ pub enum WorkOrderError {
     Version(u32),
 }
 
-/// An order as the value of an environment variable.
-pub(crate) fn env_value(order: &impl Serialize) -> Result<String, WorkOrderError> {
-    let json = serde_json::to_string(order)?;
-    if json.len() > MAX_BYTES {
-        return Err(WorkOrderError::TooLong(json.len()));
-    }
-    Ok(json.replace('$', "$$"))
-}
+/// An order that a container gets as the value of an environment variable.
+pub trait EnvValue: Serialize + DeserializeOwned {
+    /// The one version that is known.
+    const VERSION: u32;
 
-impl WorkOrder {
+    /// The version that this one says it has.
+    fn version(&self) -> u32;
+
     /// The value for the Pod spec, with every `$` doubled.
     ///
     /// # Errors
     /// [`WorkOrderError::TooLong`].
-    pub fn to_env_value(&self) -> Result<String, WorkOrderError> {
-        env_value(self)
+    fn to_env_value(&self) -> Result<String, WorkOrderError> {
+        let json = serde_json::to_string(self)?;
+        if json.len() > MAX_BYTES {
+            return Err(WorkOrderError::TooLong(json.len()));
+        }
+        Ok(json.replace('$', "$$"))
     }
 
     /// Reads the value as the container sees it, after Kubernetes' expansion.
     ///
     /// # Errors
     /// [`WorkOrderError::Malformed`] or [`WorkOrderError::Version`].
-    pub fn parse(json: &str) -> Result<Self, WorkOrderError> {
+    fn parse(json: &str) -> Result<Self, WorkOrderError> {
         let order: Self = serde_json::from_str(json)?;
-        if order.version == VERSION { Ok(order) } else { Err(WorkOrderError::Version(order.version)) }
+        if order.version() == Self::VERSION {
+            Ok(order)
+        } else {
+            Err(WorkOrderError::Version(order.version()))
+        }
+    }
+}
+
+impl EnvValue for WorkOrder {
+    const VERSION: u32 = VERSION;
+
+    fn version(&self) -> u32 {
+        self.version
     }
 }

@@ -34,7 +34,7 @@ use std::time::Duration;
 use dbbackup_protocol::{
     layout,
     manifest::{self, Manifest, StoredPart},
-    report::{self, ManifestRef, Outcome, Reason, RunReport},
+    report::{ManifestRef, Outcome, Reason, RunReport},
     work_order::{Run, WorkOrder},
 };
 use jiff::Timestamp;
@@ -97,7 +97,8 @@ impl Mover<'_> {
         let result = self.carry_out(started_at, &progress, &mut parts, stop).await;
         let (bytes_read, bytes_stored) = progress.totals();
         let finished_at = (self.now)();
-        let report = RunReport { parts, bytes_read, bytes_stored, finished_at, ..nothing(started_at) };
+        let report =
+            RunReport { parts, bytes_read, bytes_stored, finished_at, ..RunReport::nothing(started_at) };
         match result {
             Ok(success) => succeeded(report, success),
             Err(failure) => failed(report, failure),
@@ -279,29 +280,7 @@ fn too_late(what: &str, verb: &str, limit: Duration) -> Failure {
 
 /// The report of an order that was never begun, or not brought to its end.
 pub fn failure_report(failure: Failure, at: Timestamp) -> RunReport {
-    failed(nothing(at), failure)
-}
-
-/// A report that says nothing yet.
-fn nothing(at: Timestamp) -> RunReport {
-    RunReport {
-        version: report::VERSION,
-        outcome: Outcome::Failed,
-        reason: None,
-        plugin_reason: None,
-        message: String::new(),
-        stderr_tail: String::new(),
-        process: None,
-        parts: 0,
-        bytes_read: 0,
-        bytes_stored: 0,
-        manifest: None,
-        found: false,
-        started_at: at,
-        finished_at: at,
-        restored: None,
-        removed: None,
-    }
+    failed(RunReport::nothing(at), failure)
 }
 
 fn failed(report: RunReport, failure: Failure) -> RunReport {

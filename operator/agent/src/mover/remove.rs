@@ -20,7 +20,7 @@ use object_store::path::Path;
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
-    failed, folder, nothing,
+    failed, folder,
     store::{Patience, Store},
     terminated,
 };
@@ -53,7 +53,7 @@ impl Remover<'_> {
             () = sleep(limit) => Err(too_late(limit)),
             removed = self.remove() => removed,
         };
-        let report = RunReport { finished_at: (self.now)(), ..nothing(started_at) };
+        let report = RunReport { finished_at: (self.now)(), ..RunReport::nothing(started_at) };
         match result {
             Ok(removed) => RunReport { outcome: Outcome::Succeeded, removed: Some(removed), ..report },
             Err(failure) => failed(report, failure),

@@ -274,10 +274,7 @@ impl Store {
     /// The store fails.
     pub(crate) async fn end(&self, upload: &Upload) -> Result<(), Failure> {
         let Some(uploads) = &self.uploads else { return Ok(()) };
-        match uploads.abort(upload).await {
-            Err(error) if !Place::is_absent(&error) => Err(self.place.failure("end an upload", &error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        uploads.abort(upload).await.map_err(|error| self.place.failure("end an upload", &error))
     }
 
     /// Ends the unfinished uploads of an S3 bucket below a folder that were begun before, and counts them.
@@ -288,10 +285,8 @@ impl Store {
         let Some(uploads) = &self.uploads else { return Ok(0) };
         let mut aborted = 0;
         for upload in uploads.list(folder).await?.iter().filter(|upload| upload.begun < before) {
-            match uploads.abort(upload).await {
-                Err(error) if !Place::is_absent(&error) => return Err(innermost(&error)),
-                Ok(()) | Err(_) => aborted += 1,
-            }
+            uploads.abort(upload).await.map_err(|error| innermost(&error))?;
+            aborted += 1;
         }
         Ok(aborted)
     }

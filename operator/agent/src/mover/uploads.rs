@@ -12,7 +12,7 @@ use object_store::{
     path::Path,
 };
 
-use super::place::between;
+use super::place::{Place, between};
 use crate::shim::encode::percent;
 
 /// The uploads of one bucket.
@@ -74,12 +74,15 @@ impl Uploads {
         Ok(listed(&body, folder))
     }
 
-    /// Ends one and removes its parts.
+    /// Ends one and removes its parts; one that is not there is no failure.
     ///
     /// # Errors
     /// The store's.
     pub(crate) async fn abort(&self, upload: &Upload) -> object_store::Result<()> {
-        self.bucket.abort_multipart(&upload.path, &upload.id).await
+        match self.bucket.abort_multipart(&upload.path, &upload.id).await {
+            Err(error) if !Place::is_absent(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 

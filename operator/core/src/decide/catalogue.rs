@@ -8,7 +8,7 @@ use dbbackup_api::{
     condition::{self, Truth},
     status::{RunRecord, RunResult},
 };
-use dbbackup_protocol::work_order::WorkOrder;
+use dbbackup_protocol::work_order::{EnvValue as _, WorkOrder};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Draft, Mark, NewSnapshot, report};

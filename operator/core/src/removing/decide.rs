@@ -6,7 +6,7 @@ use dbbackup_api::{
     snapshot::DeletionPolicy,
     status::{RunRecord, RunResult},
 };
-use dbbackup_protocol::{layout, report::RunReport};
+use dbbackup_protocol::{contract::Issue, layout, report::RunReport};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -134,8 +134,7 @@ fn remove(observed: &Observed<'_>, now: Timestamp) -> Decision {
 /// Nothing but the folder of one run of its own namespace is removed. The agent checks the same.
 fn check(snapshot: &DatabaseSnapshot) -> Result<(), String> {
     let object = as_backup(snapshot).ok_or("spec.location.storage cannot be read")?;
-    let storage = destination(&object.spec.storage_destination)
-        .map_err(|issues| issues.into_iter().map(|issue| issue.message).collect::<Vec<_>>().join("; "))?;
+    let storage = destination(&object.spec.storage_destination).map_err(|issues| Issue::sentence(&issues))?;
     let (namespace, name) =
         (snapshot.metadata.namespace.as_deref().unwrap_or_default(), &snapshot.spec.backup.name);
     match layout::run_of(&storage, namespace, name, &snapshot.spec.location.folder) {

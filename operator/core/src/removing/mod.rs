@@ -6,16 +6,14 @@ mod decide;
 mod tests;
 
 use dbbackup_api::{
-    DATA_FINALIZER, DatabaseBackup, DatabaseBackupSpec, DatabaseRestore, DatabaseSnapshot,
+    DATA_FINALIZER, DatabaseBackup, DatabaseRestore, DatabaseSnapshot,
     condition::{self, Truth},
     snapshot::DeletionPolicy,
     storage::StorageType,
 };
-use serde_json::json;
-
 pub use decide::{Decision, Observed, Step, decide};
 
-use crate::{names, restoring};
+use crate::{location::bare_spec, names, restoring};
 
 /// Reasons of the condition `Removed` that need nobody's help.
 const UNDER_WAY: [&str; 3] = ["Removing", "Waiting", "BeingRestored"];
@@ -56,11 +54,7 @@ pub fn as_backup(snapshot: &DatabaseSnapshot) -> Option<DatabaseBackup> {
         // Keys or a role, never both.
         storage.web_identity = None;
     }
-    let plain = json!({
-        "schedule": "@yearly", "databaseType": spec.backup.database_type, "storageDestination": storage
-    });
-    let plain: DatabaseBackupSpec = serde_json::from_value(plain).ok()?;
-    let mut object = DatabaseBackup::new("", plain);
+    let mut object = DatabaseBackup::new("", bare_spec(Some(&spec.backup.database_type), &storage).ok()?);
     object.metadata = snapshot.metadata.clone();
     Some(object)
 }

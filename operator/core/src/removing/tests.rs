@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observed::{JobState, ObservedJob, PodFate, RefusedCreate};
+use crate::observed::{JobState, ObservedJob, RefusedCreate, fixture};
 
 const UID: &str = "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77";
 const JOB: &str = "orders-81b2386f-d";
@@ -56,48 +56,17 @@ fn observed(snapshot: &DatabaseSnapshot) -> Observed<'_> {
 }
 
 fn job(state: JobState, report: Option<RunReport>) -> ObservedJob {
-    let pod = PodFate {
-        name: "pod".into(),
-        created_at: now(),
-        report: report.map(Ok),
-        diagnosis: None,
-        trouble: None,
-        deleting_since: None,
-    };
-    ObservedJob {
-        name: JOB.into(),
-        uid: "job".into(),
-        owner: Some(UID.into()),
-        slot: None,
-        token: None,
-        plugin: None,
-        created_at: now(),
-        started_at: Some(now()),
-        state,
-        deleting: false,
-        pods: vec![pod],
-        order: None,
-    }
+    let pods = vec![fixture::pod(now(), report.map(Ok))];
+    ObservedJob { uid: "job".into(), pods, ..fixture::job(JOB, UID, now(), state) }
 }
 
 fn report(reason: Option<Reason>) -> RunReport {
     RunReport {
-        version: 1,
         outcome: if reason.is_some() { Outcome::Failed } else { Outcome::Succeeded },
         reason,
-        plugin_reason: None,
         message: "why".into(),
-        stderr_tail: String::new(),
-        process: None,
-        parts: 0,
-        bytes_read: 0,
-        bytes_stored: 0,
-        manifest: None,
-        found: false,
-        started_at: now(),
-        finished_at: now(),
-        restored: None,
         removed: reason.is_none().then_some(Removed { objects: 1, uploads: 0 }),
+        ..RunReport::nothing(now())
     }
 }
 

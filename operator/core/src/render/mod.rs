@@ -28,8 +28,8 @@ use dbbackup_protocol::{
     contract::Issue,
     pod::{EXIT_PERMANENT, MOVER},
     work_order::{
-        self, Compression, Effort, Encryption, Limits, PluginRef, Run, Storage, Trigger, WorkOrder,
-        WorkOrderError,
+        self, Compression, Effort, Encryption, EnvValue as _, Limits, PluginRef, Run, Storage, Trigger,
+        WorkOrder, WorkOrderError,
     },
 };
 use k8s_openapi::{
@@ -163,14 +163,7 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
         mover_mebibytes,
     };
     Ok(Job {
-        metadata: ObjectMeta {
-            name: Some(job.name.clone()),
-            namespace: Some(owner.namespace.to_owned()),
-            labels: Some(owner.labels()),
-            annotations: Some(annotations(job, planned)),
-            owner_references: Some(vec![owner.reference()]),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { annotations: Some(annotations(job, planned)), ..owner.metadata(&job.name) },
         spec: Some(JobSpec {
             active_deadline_seconds: Some(deadline(&object.spec).cast_signed()),
             backoff_limit: Some(object.spec.backoff_limit.max(0)),
@@ -215,14 +208,22 @@ impl<'a> Owner<'a> {
         BTreeMap::from([(app.into(), value.into()), (self.label.into(), self.name.to_owned())])
     }
 
-    fn reference(&self) -> OwnerReference {
-        OwnerReference {
+    /// That of a Job of this name.
+    fn metadata(&self, name: &str) -> ObjectMeta {
+        let owner = OwnerReference {
             api_version: format!("{GROUP}/v1alpha1"),
             kind: self.kind.into(),
             name: self.name.to_owned(),
             uid: self.uid.to_owned(),
             controller: Some(true),
             block_owner_deletion: Some(true),
+        };
+        ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(self.namespace.to_owned()),
+            labels: Some(self.labels()),
+            owner_references: Some(vec![owner]),
+            ..ObjectMeta::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 use dbbackup_api::{DatabaseBackup, PROBE, PURPOSE_LABEL};
 use dbbackup_protocol::{
     probe::{self, ProbeOrder},
-    work_order::{Limits, PluginRef},
+    work_order::{EnvValue as _, Limits, PluginRef},
 };
 use k8s_openapi::{
     api::batch::v1::{Job, JobSpec},
@@ -65,17 +65,10 @@ pub fn render_probe(input: &ProbeInput<'_>) -> Result<Job, RenderError> {
         private_key: vec![],
         mover_mebibytes: 0,
     };
-    let mut labels = owner.labels();
-    labels.insert(PURPOSE_LABEL.into(), PROBE.into());
+    let mut metadata = ObjectMeta { annotations: Some(by_plugin(plugin)), ..owner.metadata(name) };
+    metadata.labels.get_or_insert_default().insert(PURPOSE_LABEL.into(), PROBE.into());
     Ok(Job {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(owner.namespace.to_owned()),
-            labels: Some(labels),
-            annotations: Some(by_plugin(plugin)),
-            owner_references: Some(vec![owner.reference()]),
-            ..ObjectMeta::default()
-        },
+        metadata,
         spec: Some(JobSpec {
             active_deadline_seconds: Some(DEADLINE_SECONDS),
             backoff_limit: Some(0),

@@ -3,12 +3,9 @@
 use dbbackup_api::{DatabaseSnapshot, SNAPSHOT_LABEL};
 use dbbackup_protocol::{
     removal::{self, RemovalOrder},
-    work_order::Limits,
+    work_order::{EnvValue as _, Limits},
 };
-use k8s_openapi::{
-    api::batch::v1::{Job, JobSpec},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 
 use super::{Owner, RenderConfig, RenderError, destination, pod, pod_failure_policy};
 use crate::removing::as_backup;
@@ -63,13 +60,7 @@ pub fn render_removal(input: &RemovalInput<'_>) -> Result<Job, RenderError> {
         mover_mebibytes: 0,
     };
     Ok(Job {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(owner.namespace.to_owned()),
-            labels: Some(owner.labels()),
-            owner_references: Some(vec![owner.reference()]),
-            ..ObjectMeta::default()
-        },
+        metadata: owner.metadata(name),
         spec: Some(JobSpec {
             active_deadline_seconds: Some(DEADLINE_SECONDS),
             backoff_limit: Some(FURTHER_ATTEMPTS),

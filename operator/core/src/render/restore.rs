@@ -8,7 +8,7 @@ use dbbackup_api::{
 use dbbackup_protocol::{
     contract::Issue,
     restore::{self, Mode, Rename, RestoreOrder},
-    work_order::SecretKey,
+    work_order::{EnvValue as _, SecretKey},
 };
 use k8s_openapi::{
     api::batch::v1::{Job, JobSpec},
@@ -59,14 +59,7 @@ pub fn render_restore(input: &RestoreInput<'_>) -> Result<Job, RenderError> {
         mover_mebibytes: 0,
     };
     Ok(Job {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(owner.namespace.to_owned()),
-            labels: Some(owner.labels()),
-            annotations: Some(by_plugin(&planned.plugin)),
-            owner_references: Some(vec![owner.reference()]),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { annotations: Some(by_plugin(&planned.plugin)), ..owner.metadata(name) },
         spec: Some(JobSpec {
             active_deadline_seconds: Some(deadline(spec).cast_signed()),
             backoff_limit: Some(0),

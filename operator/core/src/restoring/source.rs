@@ -8,11 +8,11 @@ use dbbackup_api::{
     status::RunRecord,
     storage::StorageDestination,
 };
-use dbbackup_protocol::layout;
+use dbbackup_protocol::{contract::Issue, layout};
 use serde_json::{Map, Value, json};
 
 use super::choose::{Finished, doubt, is_going, newest, of_run};
-use crate::render::destination;
+use crate::{location::bare_spec, render::destination};
 
 /// The source of a restore, found.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +105,7 @@ fn of_backup(
         }
         // Older than what is known.
         None => {
-            let storage = destination(&backup.spec.storage_destination).map_err(invalid)?;
+            let storage = destination(&backup.spec.storage_destination).map_err(|issues| invalid(&issues))?;
             let [namespace, name] = [&backup.metadata.namespace, &backup.metadata.name]
                 .map(|part| part.as_deref().unwrap_or_default());
             let id = source.run_id.as_deref().unwrap_or_default();
@@ -147,7 +147,7 @@ fn recorded(
 /// has stored.
 fn in_its_place(snapshot: &DatabaseSnapshot, namespace: &str) -> Result<(), NoSource> {
     let (location, backup) = (&snapshot.spec.location, &snapshot.spec.backup);
-    let storage = destination(&location.storage).map_err(invalid)?;
+    let storage = destination(&location.storage).map_err(|issues| invalid(&issues))?;
     let id = location.folder.rsplit('/').next().unwrap_or_default();
     let plain = location.folder.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
     if plain && location.folder == layout::folder(&storage, namespace, &backup.name, id) {
@@ -163,8 +163,8 @@ fn in_its_place(snapshot: &DatabaseSnapshot, namespace: &str) -> Result<(), NoSo
     Err(("SourceInvalid", message))
 }
 
-fn invalid(issues: Vec<dbbackup_protocol::contract::Issue>) -> NoSource {
-    ("SourceInvalid", issues.into_iter().map(|issue| issue.message).collect::<Vec<_>>().join("; "))
+fn invalid(issues: &[Issue]) -> NoSource {
+    ("SourceInvalid", Issue::sentence(issues))
 }
 
 /// Folder of a run.
@@ -230,8 +230,7 @@ fn as_backup(
     let spec = &restore.spec;
     let Unsaid { database_type, settings, image, plugin, database } = unsaid;
     let database_type = spec.database_type.clone().or(database_type);
-    let plain = json!({"schedule": "@yearly", "databaseType": database_type, "storageDestination": storage});
-    let plain: DatabaseBackupSpec = serde_json::from_value(plain)
+    let plain = bare_spec(database_type.as_deref(), storage)
         .map_err(|error| ("SourceInvalid", format!("the restore says too little: {error}")))?;
     let mut object = DatabaseBackup::new(
         "",

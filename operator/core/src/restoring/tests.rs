@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observed::{JobState, ObservedJob, PodFate, RefusedCreate, Trouble};
+use crate::observed::{JobState, ObservedJob, RefusedCreate, Trouble, fixture};
 
 const UID: &str = "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77";
 
@@ -88,50 +88,23 @@ fn source() -> Source {
 
 fn report(reason: Option<Reason>, target: Target) -> RunReport {
     RunReport {
-        version: 1,
         outcome: if reason.is_some() { Outcome::Failed } else { Outcome::Succeeded },
         reason,
-        plugin_reason: None,
         message: "why".into(),
-        stderr_tail: String::new(),
-        process: None,
         parts: 2,
         bytes_read: 10,
         bytes_stored: 5,
         manifest: reason
             .is_none()
             .then(|| ManifestRef { key: "k/manifest.json".into(), sha256: "00".into() }),
-        found: false,
-        started_at: now(),
-        finished_at: now(),
         restored: Some(Restored { target, notes: vec!["restored it".into()] }),
-        removed: None,
+        ..RunReport::nothing(now())
     }
 }
 
 fn job(state: JobState, report: Option<Result<RunReport, ReportError>>) -> ObservedJob {
-    let pod = PodFate {
-        name: "pod".into(),
-        created_at: now(),
-        report,
-        diagnosis: None,
-        trouble: None,
-        deleting_since: None,
-    };
-    ObservedJob {
-        name: crate::names::restore_job_name("back", UID),
-        uid: "job".into(),
-        owner: Some(UID.into()),
-        slot: None,
-        token: None,
-        plugin: None,
-        created_at: now(),
-        started_at: Some(now()),
-        state,
-        deleting: false,
-        pods: vec![pod],
-        order: None,
-    }
+    let name = crate::names::restore_job_name("back", UID);
+    ObservedJob { pods: vec![fixture::pod(now(), report)], ..fixture::job(&name, UID, now(), state) }
 }
 
 fn failed() -> JobState {

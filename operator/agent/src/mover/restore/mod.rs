@@ -36,7 +36,7 @@ use self::{
 };
 use super::{
     client::{Client, Door},
-    failed, folder, nothing,
+    failed, folder,
     progress::Progress,
     store::{Patience, Store},
     terminated, too_late,
@@ -77,7 +77,7 @@ impl Restorer<'_> {
             bytes_stored,
             finished_at: (self.now)(),
             restored: Some(ledger.restored()),
-            ..nothing(started_at)
+            ..RunReport::nothing(started_at)
         };
         match result {
             Ok(manifest) => RunReport { outcome: Outcome::Succeeded, manifest: Some(manifest), ..report },

@@ -10,7 +10,7 @@ use dbbackup_api::{
 use dbbackup_protocol::{
     optional::ProbePlan,
     plan::BackupPlan,
-    report::{ManifestRef, Outcome, Reason, RunReport, VERSION},
+    report::{ManifestRef, Outcome, Reason, RunReport},
     work_order::{Compression, Effort, Limits, PluginRef, Run, Storage, Trigger, WorkOrder},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,9 @@ use serde_json::json;
 use crate::{
     decide::{Decision, Prune, decide},
     names,
-    observed::{Held, JobState, Observed, ObservedJob, ObservedProbe, PodFate, ProbeState, RefusedCreate},
+    observed::{
+        Held, JobState, Observed, ObservedJob, ObservedProbe, ProbeState, RefusedCreate, fixture as observed,
+    },
     planning::{Planned, PlannedProbe, Planning, PluginNews, Probing, Refused},
 };
 
@@ -211,14 +213,7 @@ impl World {
     pub(super) fn end(&mut self, state: JobState, report: Option<RunReport>) {
         let job = self.jobs.last_mut().unwrap();
         job.state = state;
-        job.pods = vec![PodFate {
-            name: "pod".into(),
-            created_at: job.created_at,
-            report: report.map(Ok),
-            diagnosis: None,
-            trouble: None,
-            deleting_since: None,
-        }];
+        job.pods = vec![observed::pod(job.created_at, report.map(Ok))];
     }
 }
 
@@ -226,17 +221,8 @@ pub(super) fn job(slot: Timestamp, state: JobState) -> ObservedJob {
     let name = names::job_name("orders", UID, slot);
     ObservedJob {
         order: Some(order(&name, slot)),
-        uid: format!("uid-of-{name}"),
-        name,
-        owner: Some(UID.into()),
         slot: Some(slot),
-        token: None,
-        plugin: None,
-        created_at: slot,
-        started_at: Some(slot),
-        state,
-        deleting: false,
-        pods: vec![],
+        ..observed::job(&name, UID, slot, state)
     }
 }
 
@@ -291,22 +277,10 @@ pub(super) fn success() -> RunReport {
 
 pub(super) fn failure(reason: Reason, message: &str) -> RunReport {
     RunReport {
-        version: VERSION,
-        outcome: Outcome::Failed,
         reason: Some(reason),
-        plugin_reason: None,
         message: message.into(),
-        stderr_tail: String::new(),
-        process: None,
-        parts: 0,
-        bytes_read: 0,
-        bytes_stored: 0,
-        manifest: None,
-        found: false,
-        started_at: Timestamp::UNIX_EPOCH,
         finished_at: Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1),
-        restored: None,
-        removed: None,
+        ..RunReport::nothing(Timestamp::UNIX_EPOCH)
     }
 }
 

@@ -8,7 +8,7 @@ use dbbackup_core::{
     names,
     observed::{JobState, ObservedJob, PodFate},
 };
-use dbbackup_protocol::report::{ManifestRef, Outcome, Reason, RunReport, VERSION};
+use dbbackup_protocol::report::{ManifestRef, Outcome, Reason, RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -334,23 +334,14 @@ fn end(running: &mut Running, longest: i64) {
 fn report(outcome: Outcome) -> RunReport {
     let succeeded = outcome == Outcome::Succeeded;
     RunReport {
-        version: VERSION,
         outcome,
         reason: (!succeeded).then_some(Reason::DumpFailed),
-        plugin_reason: None,
-        message: String::new(),
-        stderr_tail: String::new(),
-        process: None,
         parts: 1,
         bytes_read: 1,
         bytes_stored: 1,
         manifest: succeeded
             .then(|| ManifestRef { key: "shop/orders/x/manifest.json".into(), sha256: "00".into() }),
-        found: false,
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: Timestamp::UNIX_EPOCH,
-        restored: None,
-        removed: None,
+        ..RunReport::nothing(Timestamp::UNIX_EPOCH)
     }
 }
 
