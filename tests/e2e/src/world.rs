@@ -143,6 +143,25 @@ impl World {
         Server::start(engine, self.namespace())
     }
 
+    /// An empty server in this namespace, to restore into by a `DatabaseRestore`.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn target(&self, engine: Engine) -> Result<Server> {
+        let server = self.server(engine)?;
+        self.aim_at(&server)?;
+        Ok(server)
+    }
+
+    /// Makes the Secret `target` of a server's administrator.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub fn aim_at(&self, server: &Server) -> Result<()> {
+        let login = server.admin_login();
+        self.secret("target", &[("username", &login.username), ("password", &login.password)])
+    }
+
     /// Applies a `DatabaseBackup`.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use dbbackup_protocol::{
     pod,
     report::{Outcome, Reason, RunReport},
     work_order::{
-        BoundSecret, Compression, Effort, Limits, PluginRef, Run, Storage, Trigger, VERSION, WorkOrder,
+        BoundSecret, Compression, Effort, Limits, PluginRef, Run, S3, Storage, Trigger, VERSION, WorkOrder,
     },
 };
 use tempfile::TempDir;
@@ -81,6 +81,21 @@ pub(crate) fn check(script: &str, expectation: Expectation) -> Check {
         expectation,
         reason: "GrantMissing".into(),
         message: "grant TRIGGER to the user".into(),
+    }
+}
+
+/// A bucket behind a server that speaks S3.
+pub(crate) fn s3(endpoint: &str) -> S3 {
+    S3 {
+        bucket: "b".into(),
+        path: "prod".into(),
+        endpoint: Some(endpoint.into()),
+        region: None,
+        force_path_style: true,
+        secret: Some("store".into()),
+        ca: None,
+        maximum_parts: None,
+        web_identity: None,
     }
 }
 

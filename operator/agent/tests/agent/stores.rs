@@ -9,7 +9,7 @@ use dbbackup_protocol::{
 };
 
 use crate::{
-    fixture::{Pod, part},
+    fixture::{Pod, part, s3},
     http::{Server, error},
 };
 
@@ -23,20 +23,6 @@ fn pod_to(storage: Storage, keys: &[(&str, &str)]) -> Pod {
         fs::write(folder.join(key), value).unwrap();
     }
     pod
-}
-
-fn s3(endpoint: &str) -> S3 {
-    S3 {
-        bucket: "b".into(),
-        path: "prod".into(),
-        endpoint: Some(endpoint.into()),
-        region: None,
-        force_path_style: true,
-        secret: Some("store".into()),
-        ca: None,
-        maximum_parts: None,
-        web_identity: None,
-    }
 }
 
 const KEYS: [(&str, &str); 2] = [(pod::S3_ACCESS_KEY_ID, "AKIA"), (pod::S3_SECRET_ACCESS_KEY, "secret\n")];

@@ -29,9 +29,7 @@ fn by_hand_from_a_backup_to_a_restored_database() -> Result<()> {
         say(&["show", "nothing"], 2)?;
         say(&["run", "nothing"], 2)?;
 
-        let target = world.server(Engine::Postgres18)?;
-        let login = target.admin_login();
-        world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
+        let target = world.target(Engine::Postgres18)?;
         let host = target.host();
         let into = ["--host", &host, "--credentials", "target", "--rename", "shop=again"];
         let restore = |args: &[&str], code| say(&[&["restore"], args, &into].concat(), code);

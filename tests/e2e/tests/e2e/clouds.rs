@@ -19,12 +19,10 @@ fn there_and_back(world: &World, store: &Store, url: &str) -> Result<()> {
     let ended = backup.run_now()?.ended()?;
     let download = ended.succeeded()?;
     let expected = source.fingerprint(false)?.only(&["shop"])?;
-    let target = world.server(Engine::Postgres18)?;
+    let target = world.target(Engine::Postgres18)?;
     download.restore_into(&target)?;
     expected.came_back(&target.fingerprint(false)?.only(&["shop"])?)?;
 
-    let login = target.admin_login();
-    world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
     let mut restore = restore_of("shop", &target);
     if let Some(fields) = restore.as_object_mut() {
         fields.insert("mode".into(), json!("Replace"));

@@ -1,16 +1,8 @@
 //! The way back by `DatabaseRestore`: everything comes back, and what cannot be restored is told and left alone.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Engine, HOSTILE_NAMES, Server, Spec, World, restore_of, run, shared, until, with};
+use dbbackup_e2e::{Engine, HOSTILE_NAMES, Spec, restore_of, run, shared, until, with};
 use serde_json::json;
-
-/// An empty server, and the Secret `target` for it.
-pub(crate) fn target(world: &World, engine: Engine) -> Result<Server> {
-    let server = world.server(engine)?;
-    let login = server.admin_login();
-    world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
-    Ok(server)
-}
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
@@ -20,7 +12,7 @@ fn a_whole_postgres_server_comes_back_into_another_one() -> Result<()> {
         world.login(&source.backup_login())?;
         let backup = world.backup("server", Spec::of(source, &store))?;
         let download = backup.run_now()?.ended()?.succeeded()?;
-        let target = target(world, Engine::Postgres18)?;
+        let target = world.target(Engine::Postgres18)?;
         let mut dry = restore_of("server", &target);
         dry["dryRun"] = json!(true);
         let status = world.restore("look", &dry)?.succeeded(0)?;
@@ -54,7 +46,7 @@ fn some_databases_come_back_under_other_names_and_replace_what_was_there() -> Re
         let backup = world.backup("server", Spec::of(source, &store))?;
         let ended = backup.run_now()?.ended()?;
         ended.succeeded()?;
-        let target = target(world, Engine::Postgres18)?;
+        let target = world.target(Engine::Postgres18)?;
         let [hostile, other, ..] = HOSTILE_NAMES;
         let mut spec = restore_of("server", &target);
         // Straight from the folder in storage, as after the loss of the cluster.
@@ -105,7 +97,7 @@ fn a_damaged_backup_commits_nothing() -> Result<()> {
         let object =
             store.keys()?.into_iter().find(|key| !key.ends_with("manifest.json")).unwrap_or_default();
         store.flip_a_byte(&object)?;
-        let target = target(world, Engine::Postgres18)?;
+        let target = world.target(Engine::Postgres18)?;
         // In one transaction: all but its end has been loaded by then.
         let restore = world.restore("damaged", &restore_of("shop", &target))?;
         restore.failed("BackupDamaged", &["damaged", "restore another backup"], "Unchanged")?;
@@ -127,7 +119,7 @@ fn a_whole_server_of(engine: Engine) -> Result<()> {
         let backup = world.backup("server", spec)?;
         let download = backup.run_now()?.ended()?.succeeded()?;
         let parts = download.manifest.parts.len();
-        let target = target(world, engine)?;
+        let target = world.target(engine)?;
         world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
         // Looking into one whose name begins with a dash is beyond MySQL's client.
@@ -225,8 +217,7 @@ fn a_restore_that_is_killed_leaves_a_mark() -> Result<()> {
         world.login(&source.admin_login())?;
         let backup = world.backup("slow", Spec::of(&source, &store).database("slow"))?;
         backup.run_now()?.ended()?.succeeded()?;
-        let login = source.admin_login();
-        world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
+        world.aim_at(&source)?;
         let mut spec = restore_of("slow", &source);
         spec["renames"] = json!({"slow": "again"});
         let busy = || {

@@ -22,9 +22,7 @@ fn a_whole_server_comes_back_and_some_databases_under_other_names() -> Result<()
         let (source, store) = (shared(Engine::FerretDb)?, world.claim("backups", "64Mi")?);
         world.login(&source.backup_login())?;
         world.backup("server", Spec::of(source, &store))?.run_now()?.ended()?.succeeded()?;
-        let target = world.server(Engine::FerretDb)?;
-        let login = target.admin_login();
-        world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
+        let target = world.target(Engine::FerretDb)?;
         let spec = restore_into(&target);
         let with = |fields: Value| {
             let mut spec = spec.clone();
@@ -86,9 +84,7 @@ fn named_databases_come_back_one_by_one() -> Result<()> {
         let names = ["shop", "--help"];
         let spec = Spec::of(source, &store).settings(json!({"databases": names}));
         world.backup("server", spec)?.run_now()?.ended()?.succeeded()?;
-        let target = world.server(Engine::FerretDb)?;
-        let login = target.admin_login();
-        world.secret("target", &[("username", &login.username), ("password", &login.password)])?;
+        let target = world.target(Engine::FerretDb)?;
         let mut spec = restore_into(&target);
         spec["databases"] = json!(["--help"]);
         world.restore("one", &spec)?.succeeded(1)?;

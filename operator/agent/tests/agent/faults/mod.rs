@@ -47,7 +47,11 @@ impl Scenario {
     /// Nobody is left to clean up, or nothing to clean up with.
     fn may_leave_objects(&self) -> bool {
         let for_ever = matches!(&self.at, At::Requests(numbers) if numbers.end == usize::MAX);
-        for_ever || matches!(self.fault, Kill(_) | KillAfter(_))
+        for_ever || self.kills()
+    }
+
+    fn kills(&self) -> bool {
+        matches!(self.fault, Kill(_) | KillAfter(_))
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     proxy::{At, Fault, Proxy, Victim},
     server::{Bucket, KEY, KEY_ID, Server},
 };
-use crate::fixture::{Pod, part, sh};
+use crate::fixture::{Pod, part, s3, sh};
 
 /// Longer than any of them should take: it hangs.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -77,17 +77,8 @@ impl Dump {
         };
         let mut pod = Pod::new(vec![named("first", "noise"), named("second", "second")]);
         pod.order.compression = Compression::None;
-        pod.order.storage = Storage::S3(S3 {
-            bucket: bucket.into(),
-            path: "prod".into(),
-            endpoint: Some(format!("http://127.0.0.1:{}", proxy.port)),
-            region: None,
-            force_path_style: true,
-            secret: Some("store".into()),
-            ca: None,
-            maximum_parts: None,
-            web_identity: None,
-        });
+        let endpoint = format!("http://127.0.0.1:{}", proxy.port);
+        pod.order.storage = Storage::S3(S3 { bucket: bucket.into(), ..s3(&endpoint) });
         let credentials = pod.path(pod::STORAGE_CREDENTIALS_DIR);
         fs::create_dir_all(&credentials).unwrap();
         fs::write(credentials.join(pod::S3_ACCESS_KEY_ID), KEY_ID).unwrap();
@@ -135,9 +126,7 @@ pub(super) fn run(
         Some(false) if hit && !scenario.may_leave_objects() && left.objects > 0 => {
             return Err(told(format!("{} objects are left although nobody was killed", left.objects)));
         }
-        None if !matches!(scenario.fault, Fault::Kill(_) | Fault::KillAfter(_)) => {
-            return Err(told("there is no report".into()));
-        }
+        None if !scenario.kills() => return Err(told("there is no report".into())),
         _ => {}
     }
 
