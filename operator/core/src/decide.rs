@@ -14,6 +14,7 @@ mod slots;
 mod start;
 #[cfg(test)]
 mod tests;
+mod unstarted;
 
 pub use retention::Prune;
 pub(crate) use runs::record as outcome;

@@ -131,6 +131,8 @@ pub struct PodFate {
     pub name: String,
     /// Creation of the pod.
     pub created_at: Timestamp,
+    /// Not all of its containers have been started yet.
+    pub pending: bool,
     /// The mover's termination message; none while it has not ended.
     pub report: Option<Result<RunReport, ReportError>>,
     /// What the plugin says of a report of failure. Who observes asks, see [`crate::diagnosis`].
@@ -251,6 +253,7 @@ impl PodFate {
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             created_at: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            pending: pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending"),
             report: mover_end(pod).map(|ended| {
                 let report = RunReport::parse(ended.message.as_deref().unwrap_or_default());
                 // A success that the exit code contradicts is none.

@@ -113,6 +113,7 @@ fn job(slot: Timestamp) -> anyhow::Result<ObservedJob> {
     let pod = PodFate {
         name: "pod".into(),
         created_at: slot,
+        pending: false,
         report: Some(Ok(report)),
         diagnosis: None,
         trouble: None,

@@ -6,7 +6,10 @@ use dbbackup_protocol::report::{Outcome, ReportError, RunReport};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Draft, history};
+use super::{
+    Draft, history,
+    unstarted::{self, NOT_CREATED},
+};
 use crate::{
     diagnosis,
     observed::{JobState, ObservedJob, PodFate},
@@ -22,7 +25,10 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
             continue;
         }
         if known.is_none_or(|record| record.result == RunResult::Running) {
-            let record = record(job, known, draft.now);
+            let record = match record(job, known, draft.now) {
+                running if running.result == RunResult::Running => unstarted::judge(running, job, draft.now),
+                ended => ended,
+            };
             // A manual run of ours whose token never reached status: the crash was in between.
             if let Some(token) = &job.token
                 && Some(token)
@@ -197,13 +203,15 @@ fn cause(
             return (trouble.reason.into(), trouble.message.clone());
         }
     }
-    if late {
+    let known = known.and_then(|known| known.reason.clone().zip(known.message.clone()));
+    let without_pod = |(reason, _): &(String, String)| pods.is_empty() && reason == NOT_CREATED;
+    if late && !known.as_ref().is_some_and(without_pod) {
         let message =
             "the run took longer than spec.activeDeadlineSeconds: raise it, or back up less at a time";
         return (job_reason.into(), message.into());
     }
-    if let Some(RunRecord { reason: Some(reason), message: Some(message), .. }) = known {
-        return (reason.clone(), message.clone());
+    if let Some(known) = known {
+        return known;
     }
     let message = format!("the Job failed ({job_reason}: {job_message}) and its pod left no report");
     ("ReportLost".into(), message)

@@ -27,6 +27,7 @@ pub(crate) fn pod(at: Timestamp, report: Option<Result<RunReport, ReportError>>)
     PodFate {
         name: "pod".into(),
         created_at: at,
+        pending: false,
         report,
         diagnosis: None,
         trouble: None,

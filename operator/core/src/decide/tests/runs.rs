@@ -7,7 +7,7 @@ use dbbackup_api::{
 use dbbackup_protocol::report::{Reason, ReportError};
 
 use super::fixture::*;
-use crate::observed::{JobState, PodFate, Trouble};
+use crate::observed::{JobState, PodFate, Trouble, fixture::pod};
 
 fn started() -> World {
     let mut world = World::new();
@@ -97,14 +97,7 @@ fn without_a_report_the_pods_fate_is_the_cause() {
 fn trouble_of_a_running_pod_is_told_while_it_runs() {
     let mut world = started();
     let trouble = Trouble { reason: "ImagePullFailed", message: "no such image".into() };
-    world.jobs[0].pods.push(PodFate {
-        name: "pod".into(),
-        created_at: at("01:00"),
-        report: None,
-        diagnosis: None,
-        trouble: Some(trouble),
-        deleting_since: None,
-    });
+    world.jobs[0].pods.push(PodFate { trouble: Some(trouble), ..pod(at("01:00"), None) });
     let decision = world.decide("01:02");
     assert!(decision.events.iter().any(|event| event.warning && event.message.contains("no such image")));
     let status = world.settle("01:02");
@@ -113,19 +106,57 @@ fn trouble_of_a_running_pod_is_told_while_it_runs() {
 }
 
 #[test]
+fn a_run_that_does_not_begin_is_told_and_then_ended() {
+    let unscheduled = Trouble { reason: "Unschedulable", message: "no node fits".into() };
+    for (trouble, told_at, reason) in
+        [(Some(unscheduled), "01:01", "Unschedulable: no node fits"), (None, "01:02", "PodNotStarted: ")]
+    {
+        let mut world = started();
+        world.jobs[0].pods = vec![PodFate { pending: true, trouble, ..pod(at("01:00"), None) }];
+        let said = world.settle(told_at).failure_reason.unwrap();
+        assert!(said.starts_with(reason), "{said}");
+        let status = world.settle("01:29");
+        assert_eq!(status.last_backup_status, Some(LastBackupStatus::Running));
+        let status = world.settle("01:30");
+        assert_eq!(status.last_backup_status, Some(LastBackupStatus::Failed));
+        let said = status.failure_reason.unwrap();
+        assert!(said.starts_with(reason) && said.contains("within 30 minutes"), "{said}");
+        assert!(world.jobs.is_empty(), "or it could begin hours later, beside the next run");
+    }
+}
+
+#[test]
+fn a_job_without_a_pod_is_told_and_ends_by_its_deadline() {
+    let mut world = started();
+    assert!(world.settle("01:01").failure_reason.is_none());
+    for now in ["01:02", "02:30"] {
+        let said = world.settle(now).failure_reason.unwrap();
+        assert!(said.starts_with("PodNotCreated: "), "{said}");
+    }
+    world.jobs[0].state =
+        JobState::Failed { at: at("02:40"), reason: "DeadlineExceeded".into(), message: String::new() };
+    let said = world.settle("02:41").failure_reason.unwrap();
+    assert!(said.starts_with("PodNotCreated: "), "a longer deadline would not help: {said}");
+}
+
+#[test]
+fn who_began_is_not_ended_for_its_slow_start() {
+    let begun = pod(at("01:00"), None);
+    let ending = PodFate { pending: true, deleting_since: Some(at("01:31")), ..begun.clone() };
+    for last in [begun, ending] {
+        let mut world = started();
+        world.jobs[0].pods = vec![last];
+        assert_eq!(world.settle("01:31").last_backup_status, Some(LastBackupStatus::Running));
+        assert_eq!(world.jobs.len(), 1);
+    }
+}
+
+#[test]
 fn an_attempt_that_failed_is_told_while_it_is_repeated() {
     let mut world = started();
     world.end(JobState::Active, Some(failure(Reason::StorageUnavailable, "no route")));
     assert!(world.settle("01:02").failure_reason.is_none(), "the Job's own verdict comes first");
-    let next = PodFate {
-        name: "next".into(),
-        created_at: at("01:03"),
-        report: None,
-        diagnosis: None,
-        trouble: None,
-        deleting_since: None,
-    };
-    world.jobs[0].pods.push(next);
+    world.jobs[0].pods.push(PodFate { name: "next".into(), ..pod(at("01:03"), None) });
     let status = world.settle("01:03");
     assert!(status.failure_reason.unwrap().contains("is repeated: no route"));
 }
@@ -239,15 +270,8 @@ fn a_run_whose_client_can_never_start_ends_when_the_mover_gives_up() {
 #[test]
 fn a_pod_that_does_not_end_is_named() {
     let mut world = started();
-    let pod = PodFate {
-        name: "stuck".into(),
-        created_at: at("01:00"),
-        report: None,
-        diagnosis: None,
-        trouble: None,
-        deleting_since: Some(at("01:10")),
-    };
-    world.jobs[0].pods.push(pod);
+    let deleting_since = Some(at("01:10"));
+    world.jobs[0].pods.push(PodFate { name: "stuck".into(), deleting_since, ..pod(at("01:00"), None) });
     assert!(world.settle("01:12").failure_reason.is_none());
     assert!(world.settle("01:14").failure_reason.unwrap().starts_with("PodNotEnding: pod stuck "));
 }

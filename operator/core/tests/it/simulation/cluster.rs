@@ -8,7 +8,7 @@ use dbbackup_core::{
     names,
     observed::{JobState, ObservedJob, PodFate},
 };
-use dbbackup_protocol::report::{ManifestRef, Outcome, Reason, RunReport};
+use dbbackup_protocol::report::{ManifestRef, Outcome, Reason, ReportError, RunReport};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -228,7 +228,7 @@ impl Cluster {
             started_at: Some(self.now),
             state: JobState::Active,
             deleting: false,
-            pods: vec![],
+            pods: vec![pod(self.now, None)],
         };
         let longest = self.object.spec.active_deadline_seconds;
         let ends_at = self.now + SignedDuration::from_secs(fate.seconds.min(longest));
@@ -321,14 +321,20 @@ fn end(running: &mut Running, longest: i64) {
         Ends::WithoutReport => (JobState::Complete(at), None),
     };
     running.job.state = state;
-    running.job.pods = vec![PodFate {
+    running.job.pods = vec![pod(running.job.created_at, report.map(Ok))];
+}
+
+/// One that has begun.
+fn pod(created_at: Timestamp, report: Option<Result<RunReport, ReportError>>) -> PodFate {
+    PodFate {
         name: "pod".into(),
-        created_at: running.job.created_at,
-        report: report.map(Ok),
+        created_at,
+        pending: false,
+        report,
         diagnosis: None,
         trouble: None,
         deleting_since: None,
-    }];
+    }
 }
 
 fn report(outcome: Outcome) -> RunReport {
