@@ -11,7 +11,7 @@ SHELL   := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help setup tools build cli plugins examples image images test lint unit proofs faults component authors e2e e2e-only demo \
-  cluster-up cluster-down bench crds check-generated clean
+  cluster-up cluster-down bench bench-scale crds check-generated clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,11 @@ bench: plugins ## figures, as ratios to a peer or a floor of the same run
 	@tests/images/build s3 >/dev/null
 	$(CARGO) build $(BINARIES) -p dbbackup-bench
 	@. tests/lib/common.sh && $(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(TARGET)/$(MUSL)/release "$$cache/bin/versitygw"
+
+bench-scale: plugins ## 1,000 and 10,000 objects on an API server of their own, beside CronJobs; some 25 minutes
+	$(CARGO) build $(BINARIES) -p dbbackup-bench
+	@$(TARGET)/$(MUSL)/release/dbbackup-bench scale "$$(tests/cluster/components-binary)" deploy/crds $(TARGET)/$(MUSL)/release/operator \
+	  $(TARGET)/wasm32-wasip2/plugin
 
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target

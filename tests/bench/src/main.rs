@@ -11,6 +11,7 @@ mod decide;
 mod loading;
 mod plan;
 mod s3;
+mod scale;
 mod stream;
 
 use std::{path::PathBuf, time::Duration};
@@ -19,6 +20,11 @@ use anyhow::{Context, bail};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
+    if let [what, components, crds, operator, plugins] = arguments.as_slice()
+        && what.as_os_str() == "scale"
+    {
+        return scale::run((components, crds), (operator, plugins));
+    }
     let [plugins, binaries, s3_server] = arguments.as_slice() else {
         bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES S3-SERVER: run make bench");
     };
