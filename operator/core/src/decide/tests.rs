@@ -9,4 +9,5 @@ mod retention;
 mod rows;
 mod runs;
 mod start;
+mod storage;
 mod table;
