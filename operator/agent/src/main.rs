@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use dbbackup_agent::{failure::Failure, install, mover, order::Order, paths::PodPaths, shim};
 use dbbackup_protocol::{
+    catalogue::{CatalogueOrder, CatalogueReport},
     pod,
     probe::{ProbeOrder, ProbeReport},
     removal::RemovalOrder,
@@ -59,6 +60,7 @@ fn log_json() {
 fn run_mover(paths: &PodPaths) -> anyhow::Result<ExitCode> {
     match order() {
         Ok(Order::Probe(order)) => run_probe(&order, paths),
+        Ok(Order::Catalogue(order)) => run_catalogue(&order, paths),
         Ok(Order::Backup(order)) => conclude(|| move_bytes(&order, paths), paths),
         Ok(Order::Restore(order)) => conclude(|| restore(&order, paths), paths),
         Ok(Order::Removal(order)) => conclude(|| remove(&order, paths), paths),
@@ -77,6 +79,17 @@ fn run_probe(order: &ProbeOrder, paths: &PodPaths) -> anyhow::Result<ExitCode> {
         .unwrap_or_else(mover::probe::failure_report);
     let ProbeReport { answers, failure, .. } = &report;
     tracing::info!(answers = answers.len(), ?failure, "probe report");
+    leave(paths, &report.to_termination_message())?;
+    Ok(if failure.is_none() { ExitCode::SUCCESS } else { exit_code(pod::EXIT_RETRYABLE) })
+}
+
+fn run_catalogue(order: &CatalogueOrder, paths: &PodPaths) -> anyhow::Result<ExitCode> {
+    let look = || with_stop(async |stop| mover::catalogue::run(order, paths, stop).await);
+    let report = catch_unwind(AssertUnwindSafe(look))
+        .unwrap_or_else(|_| Err(panicked()))
+        .unwrap_or_else(mover::catalogue::failure_report);
+    let CatalogueReport { runs, odd, next, failure, .. } = &report;
+    tracing::info!(backups = runs.len(), odd, next, ?failure, "catalogue report");
     leave(paths, &report.to_termination_message())?;
     Ok(if failure.is_none() { ExitCode::SUCCESS } else { exit_code(pod::EXIT_RETRYABLE) })
 }

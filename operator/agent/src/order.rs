@@ -1,8 +1,9 @@
-//! What a pod is for: a backup, a probe, a restore or a removal.
+//! What a pod is for: a backup, a probe, a restore, a removal or a look into storage.
 
 use dbbackup_protocol::{
+    catalogue::CatalogueOrder,
     plan::{PartSource, Process},
-    pod::{ENV_PROBE_ORDER, ENV_REMOVAL_ORDER, ENV_RESTORE_ORDER, ENV_WORK_ORDER},
+    pod::{ENV_CATALOGUE_ORDER, ENV_PROBE_ORDER, ENV_REMOVAL_ORDER, ENV_RESTORE_ORDER, ENV_WORK_ORDER},
     probe::ProbeOrder,
     removal::RemovalOrder,
     report::Reason,
@@ -23,6 +24,8 @@ pub enum Order {
     Restore(Box<RestoreOrder>),
     /// To remove a backup.
     Removal(Box<RemovalOrder>),
+    /// To say which backups are in storage.
+    Catalogue(Box<CatalogueOrder>),
 }
 
 impl Order {
@@ -37,6 +40,8 @@ impl Order {
             RestoreOrder::parse(&json).map(|order| Self::Restore(Box::new(order)))
         } else if let Some(json) = variable(ENV_REMOVAL_ORDER) {
             RemovalOrder::parse(&json).map(|order| Self::Removal(Box::new(order)))
+        } else if let Some(json) = variable(ENV_CATALOGUE_ORDER) {
+            CatalogueOrder::parse(&json).map(|order| Self::Catalogue(Box::new(order)))
         } else if let Some(json) = variable(ENV_WORK_ORDER) {
             WorkOrder::parse(&json).map(|order| Self::Backup(Box::new(order)))
         } else {
@@ -51,7 +56,7 @@ impl Order {
             Self::Backup(order) => &order.bindings,
             Self::Probe(order) => &order.bindings,
             Self::Restore(order) => &order.bindings,
-            Self::Removal(_) => &[],
+            Self::Removal(_) | Self::Catalogue(_) => &[],
         }
     }
 
@@ -61,6 +66,7 @@ impl Order {
             Self::Probe(order) => &order.limits,
             Self::Restore(order) => &order.limits,
             Self::Removal(order) => &order.limits,
+            Self::Catalogue(order) => &order.limits,
         }
     }
 
@@ -70,7 +76,7 @@ impl Order {
             Self::Probe(order) => &order.client_image,
             Self::Restore(order) => &order.client_image,
             // Nothing runs but the mover.
-            Self::Removal(_) => "",
+            Self::Removal(_) | Self::Catalogue(_) => "",
         }
     }
 
@@ -80,7 +86,7 @@ impl Order {
             Self::Backup(order) => &order.plan,
             Self::Probe(order) => return order.plan.queries.iter().map(|query| &query.process).collect(),
             Self::Restore(order) => return of_restore(&order.plan),
-            Self::Removal(_) => return vec![],
+            Self::Removal(_) | Self::Catalogue(_) => return vec![],
         };
         let mut processes: Vec<&Process> = plan.checks.iter().map(|check| &check.process).collect();
         for source in &plan.parts {

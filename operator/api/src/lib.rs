@@ -29,10 +29,12 @@ pub const NAME_LABEL: &str = "databasebackup.db.example.io/name";
 pub const RESTORE_LABEL: &str = "databaserestore.db.example.io/name";
 /// Label with the name of the `DatabaseSnapshot`: of the Job that removes its data and its pod, instead of [`NAME_LABEL`].
 pub const SNAPSHOT_LABEL: &str = "databasesnapshot.db.example.io/name";
-/// Label of a Job, and of its pods, that makes no backup: its value says what it is for. Only [`PROBE`] so far.
+/// Label of a Job, and of its pods, that makes no backup: its value says what it is for, [`PROBE`] or [`CATALOGUE`].
 pub const PURPOSE_LABEL: &str = "databasebackup.db.example.io/purpose";
 /// Value of [`PURPOSE_LABEL`]: it asks the server.
 pub const PROBE: &str = "probe";
+/// Value of [`PURPOSE_LABEL`]: it looks which backups are in storage.
+pub const CATALOGUE: &str = "catalogue";
 /// Annotation of a Job with its slot, RFC 3339.
 pub const SLOT_ANNOTATION: &str = "databasebackup.db.example.io/slot";
 /// Annotation of a Job with what started it: `schedule` or `manual`.
@@ -51,6 +53,10 @@ pub const SERVER_ANNOTATION: &str = "databasebackup.db.example.io/server";
 pub const CLAIM_ANNOTATION: &str = "databasebackup.db.example.io/claim";
 /// Annotation with which a user asks for a run: any token that was not used before.
 pub const RUN_NOW_ANNOTATION: &str = "db.example.io/run-now";
+/// Annotation with which a user asks for the `DatabaseSnapshot`s of all backups in storage: any token that was not used before.
+pub const CATALOGUE_NOW_ANNOTATION: &str = "db.example.io/catalogue-now";
+/// Annotation of a `DatabaseSnapshot` that was made of what is in storage: the token that asked for it.
+pub const FOUND_ANNOTATION: &str = "databasesnapshot.db.example.io/catalogue-now-token";
 /// Annotation with which a user says, by the value `true`, that the size of a `DatabaseSnapshot` is right although it is much
 /// smaller than those before it.
 pub const ACCEPT_SIZE_ANNOTATION: &str = "db.example.io/accept-size";

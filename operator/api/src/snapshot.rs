@@ -94,8 +94,14 @@ pub struct SnapshotBackup {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// Its UID: another object of the same name is another one.
+    /// It counts the backup as its own.
     #[schemars(length(min = 1, max = 128))]
     pub uid: String,
+    /// UID of the `DatabaseBackup` that made the backup, where that was another one of this name: its record was made of what is in
+    /// storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub original_uid: Option<String>,
     /// Its `spec.databaseType`.
     #[schemars(length(min = 1, max = 63))]
     pub database_type: String,

@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::retention::RetentionStatus;
+use crate::retention::{RetentionStatus, is_zero};
 
 /// How many runs `recentRuns` keeps, unless more run at once.
 pub const MAX_RECENT_RUNS: usize = 10;
@@ -58,6 +58,12 @@ pub struct DatabaseBackupStatus {
     /// What a probe found out about the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerStatus>,
+    /// The last look into storage that was asked for by annotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<CatalogueStatus>,
+    /// Looks into storage for the backup of a run whose end nobody saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settling: Option<SettlingStatus>,
     /// `Ready`, `Scheduled`, `LastRunSucceeded`, `PluginResolved`, `ServerProbed`, `Catalogued`, `Plausible`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
@@ -150,6 +156,76 @@ pub struct ServerProblem {
     pub blocking: bool,
 }
 
+/// A look into storage that was asked for: each finished backup there gets its `DatabaseSnapshot`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogueStatus {
+    /// The token that asked for it.
+    pub token: String,
+    /// When it was accepted. Until it is complete `spec.retention` removes nothing.
+    pub start_time: Time,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Why it ended without having seen everything: a reason, a colon and a sentence with cause and remedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// What was found, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Finished backups in storage, so far.
+    #[serde(default)]
+    pub found: i64,
+    /// How many of these got a `DatabaseSnapshot` by it.
+    #[serde(default)]
+    pub recorded: i64,
+    /// How many of these have none of this object, because a `DatabaseSnapshot` of another one is in the way, or what their manifest says
+    /// cannot be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: i64,
+    /// Things in the folder of this object that are no backups.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub odd: i64,
+    /// The first of those that were refused or are no backups, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
+    /// Last folder of a run: everything up to it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many attempts in a row have failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: i64,
+    /// When the next attempt is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_time: Option<Time>,
+}
+
+/// Looks into storage for the backup of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettlingStatus {
+    /// Name of the run's Job.
+    pub job: String,
+    /// How often it was looked.
+    pub looks: i64,
+    /// How many of these have failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: i64,
+    /// When to look again.
+    pub retry_time: Time,
+}
+
+/// What storage holds of a run whose end nobody saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Settled {
+    /// A finished backup: the record names its `DatabaseSnapshot`.
+    Stored,
+    /// None.
+    Absent,
+    /// It could not be found out.
+    Unknown,
+}
+
 /// How a slot or a manual run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RunResult {
@@ -212,6 +288,9 @@ pub struct RunRecord {
     /// Name of the `DatabaseSnapshot` that was made of it. If that is gone by now, somebody has deleted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
+    /// Of a run whose end nobody saw (`Lost`, `ReportLost`): what storage holds of it. It stays a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
 }
 
 impl RunRecord {
@@ -233,6 +312,7 @@ impl RunRecord {
             manifest_sha256: None,
             plugin: None,
             snapshot: None,
+            settled: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
-    decide::{Decision, NewJob, OldJob},
+    decide::{Decision, NewCatalogue, NewJob, OldJob},
     observed::RefusedCreate,
     planning::{Planned, Planning, Probing, Refused},
 };
@@ -31,13 +31,20 @@ pub(crate) async fn create(
     planning: &Planning,
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
-    // `decide` creates nothing without a plan.
-    let Planning::Planned(planned) = planning else { return Ok(Ok(())) };
-    for new in &decision.create {
-        if let Err(refused) = create_run(object, new, planned, context).await? {
-            return Ok(Err(refused));
+    // `decide` makes no run without a plan.
+    if let Planning::Planned(planned) = planning {
+        for new in &decision.create {
+            if let Err(refused) = create_run(object, new, planned, context).await? {
+                return Ok(Err(refused));
+            }
         }
     }
+    if let Some(new) = &decision.catalogue
+        && let Err(refused) = create_catalogue(object, new, context).await?
+    {
+        return Ok(Err(refused));
+    }
+    let Planning::Planned(planned) = planning else { return Ok(Ok(())) };
     match (&decision.probe, &planned.probing) {
         (Some(name), Probing::Planned(probe)) => {
             let job = context.planner.render_probe(object, name, &planned.plugin, probe);
@@ -49,6 +56,22 @@ pub(crate) async fn create(
         }
         (None, _) | (Some(_), Probing::Nothing | Probing::Refused(..)) => Ok(Ok(())),
     }
+}
+
+async fn create_catalogue(
+    object: &DatabaseBackup,
+    new: &NewCatalogue,
+    context: &Context,
+) -> Result<Result<(), RefusedCreate>, Error> {
+    let mut job = context.planner.render_catalogue(object, new);
+    if let Ok(job) = &mut job {
+        job.annotations_mut().extend(context.gate.uses_to_look(object).annotations());
+    }
+    let created = create_one(object, &new.name, job, context).await?;
+    if created.is_ok() {
+        info!(job = new.name, scope = ?new.scope, "catalogue created");
+    }
+    Ok(created)
 }
 
 async fn create_run(

@@ -50,7 +50,7 @@ pub(crate) async fn create(seen: &mut Seen, decision: &Decision, context: &Conte
         news = true;
         match created {
             Ok(created) => seen.snapshots.push(Arc::new(created)),
-            Err(refused) => seen.refused_snapshot = Some(refused),
+            Err(refused) => seen.refused_snapshots.push(refused),
         }
     }
     Ok(news)

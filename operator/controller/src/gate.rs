@@ -3,10 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use dbbackup_api::{DatabaseBackup, PURPOSE_LABEL};
+use dbbackup_api::{CLAIM_ANNOTATION, DatabaseBackup, PURPOSE_LABEL};
 use dbbackup_core::{
     admit::{Caps, Uses, Verdict, Waiter, admit},
     decide::NewJob,
@@ -131,11 +131,27 @@ impl Gate {
 
     /// Lets one Job through, or says why it has to wait. It gets no place, and nobody wakes it: runs come first.
     pub(crate) fn ask_once(&self, object: &DatabaseBackup, job: &str, now: Timestamp) -> Option<String> {
-        let mut state = self.lock();
-        let uses = state.uses(object);
+        let uses = self.uses(object);
         if self.caps == Caps::default() && uses.claim.is_none() {
             return None;
         }
+        self.enter(uses, job, now)
+    }
+
+    /// The same for a Job that only reads the storage: a claim that takes one at a time takes it like any other, and elsewhere it is
+    /// in nobody's way.
+    pub(crate) fn ask_to_look(&self, object: &DatabaseBackup, job: &str, now: Timestamp) -> Option<String> {
+        let uses = self.uses_to_look(object);
+        uses.claim.is_some().then(|| self.enter(uses, job, now)).flatten()
+    }
+
+    /// What such a Job uses, as far as it is known.
+    pub(crate) fn uses_to_look(&self, object: &DatabaseBackup) -> Uses {
+        Uses { destination: None, server: None, ..self.uses(object) }
+    }
+
+    fn enter(&self, uses: Uses, job: &str, now: Timestamp) -> Option<String> {
+        let mut state = self.lock();
         let name = (uses.namespace.clone(), job.to_owned());
         let running = self.running(&mut state, now);
         let last = Waiter { slot: Timestamp::MAX, job: name.clone(), uses: uses.clone() };
@@ -191,7 +207,11 @@ impl Gate {
     /// What the Jobs in the caches use, and those that were let through and are not in them yet.
     fn running(&self, state: &mut State, now: Timestamp) -> Vec<Uses> {
         let jobs: Vec<_> = self.jobs.iter().flat_map(Store::state).collect();
-        let runs = || jobs.iter().filter(|job| !job.labels().contains_key(PURPOSE_LABEL));
+        // What makes no backup counts where it has the claim that others wait for.
+        let counts = |job: &&Arc<Job>| {
+            !job.labels().contains_key(PURPOSE_LABEL) || job.annotations().contains_key(CLAIM_ANNOTATION)
+        };
+        let runs = || jobs.iter().filter(counts);
         for job in runs() {
             state.admitted.remove(&(job.namespace().unwrap_or_default(), job.name_any()));
         }
@@ -303,5 +323,23 @@ mod tests {
         object_writer.apply_watcher_event(&watcher::Event::Delete(gone));
         job_writer.apply_watcher_event(&watcher::Event::Apply(job(&gate, "c-1", true)));
         assert_eq!(gate.ask(&object("a"), &new("a-2"), now(), true), []);
+    }
+    #[test]
+    fn a_look_counts_for_its_claim_and_for_nothing_else() {
+        let (jobs, mut writer) = reflector::store();
+        let gate = Gate::new(Caps { destination: Some(1), ..Caps::default() }, vec![jobs]);
+        let look = |exclusive: bool| {
+            gate.lock().exclusive.insert(("shop".into(), "backups".into()), exclusive);
+            let mut job = job(&gate, "a-c1", false);
+            job.labels_mut().insert(PURPOSE_LABEL.into(), dbbackup_api::CATALOGUE.into());
+            job.metadata.annotations = Some(gate.uses_to_look(&object("a")).annotations().collect());
+            job
+        };
+        for (exclusive, waits) in [(false, false), (true, true)] {
+            writer.apply_watcher_event(&watcher::Event::Apply(look(exclusive)));
+            let run = new(if exclusive { "a-2" } else { "a-1" });
+            assert_eq!(gate.ask(&object("a"), &run, now(), false).is_empty(), !waits);
+            assert_eq!(gate.ask_to_look(&object("b"), "b-c1", now()).is_some(), waits);
+        }
     }
 }

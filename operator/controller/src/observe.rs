@@ -6,7 +6,7 @@
 use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{DatabaseBackup, DatabaseSnapshot, NAME_LABEL};
-use dbbackup_core::observed::{Held, Observed, ObservedJob, ObservedProbe, RefusedCreate};
+use dbbackup_core::observed::{Held, Observed, ObservedCatalogue, ObservedJob, ObservedProbe, RefusedCreate};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
@@ -26,14 +26,16 @@ pub(crate) struct Seen {
     pub jobs: Vec<ObservedJob>,
     /// Those of its Jobs that only ask the server.
     pub probes: Vec<ObservedProbe>,
+    /// Those that look into storage.
+    pub catalogues: Vec<ObservedCatalogue>,
     /// The administrator's minimum.
     pub min_interval: SignedDuration,
     /// Those of its runs that wait at the gate.
     pub held: Vec<Held>,
     /// The snapshots of its backups.
     pub snapshots: Vec<Arc<DatabaseSnapshot>>,
-    /// A snapshot that the API server refused in this pass.
-    pub refused_snapshot: Option<RefusedCreate>,
+    /// Snapshots that the API server refused in this pass.
+    pub refused_snapshots: Vec<RefusedCreate>,
 }
 
 impl Seen {
@@ -48,13 +50,14 @@ impl Seen {
             object: &self.object,
             jobs: self.jobs.clone(),
             probes: self.probes.clone(),
+            catalogues: self.catalogues.clone(),
             planning,
             plugin_news: news.clone(),
             min_interval: self.min_interval,
             refused_create,
             held: self.held.clone(),
             snapshots: self.snapshots.clone(),
-            refused_snapshot: self.refused_snapshot.clone(),
+            refused_snapshots: self.refused_snapshots.clone(),
         }
     }
 
@@ -67,14 +70,17 @@ impl Seen {
     ) -> Self {
         let (probes, jobs): (Vec<&Job>, Vec<&Job>) =
             jobs.iter().map(Borrow::borrow).partition(|job: &&Job| ObservedProbe::is_one(job));
+        let (catalogues, jobs): (Vec<&Job>, Vec<&Job>) =
+            jobs.into_iter().partition(|job| ObservedCatalogue::is_one(job));
         Self {
             object,
             jobs: jobs.into_iter().map(|job| ObservedJob::read(job, pods)).collect(),
             probes: probes.into_iter().map(|job| ObservedProbe::read(job, pods)).collect(),
+            catalogues: catalogues.into_iter().map(|job| ObservedCatalogue::read(job, pods)).collect(),
             min_interval: context.min_interval,
             held: vec![],
             snapshots: readable(snapshots),
-            refused_snapshot: None,
+            refused_snapshots: vec![],
         }
     }
 }

@@ -10,15 +10,15 @@ use std::{
 use anyhow::Context as _;
 use dbbackup_api::{DatabaseBackup, DatabaseRestore, DatabaseSnapshot, backup::PluginPin};
 use dbbackup_core::{
-    decide::NewJob,
+    decide::{NewCatalogue, NewJob},
     imagepolicy::ImagePolicy,
     planning::{
         Administration, Planned, PlannedProbe, PlannedRestore, Planning, PluginNews, Refused, plan,
         plan_restore,
     },
     render::{
-        ProbeInput, RemovalInput, RenderConfig, RenderInput, RestoreInput, render, render_probe,
-        render_removal, render_restore,
+        CatalogueInput, ProbeInput, RemovalInput, RenderConfig, RenderError, RenderInput, RestoreInput,
+        render, render_catalogue, render_probe, render_removal, render_restore,
     },
     restoring::Source,
 };
@@ -195,11 +195,17 @@ impl Planner {
     /// The Job of a removal, or why there is none. No plugin has a say in it.
     pub(crate) fn render_removal(&self, snapshot: &DatabaseSnapshot, name: &str) -> Result<Job, Refused> {
         let config = &self.administration.render;
-        render_removal(&RemovalInput { snapshot, name, config }).map_err(|error| {
-            let issue = error.issues().into_iter().next();
-            let reason = issue.map_or_else(|| "JobRejected".to_owned(), |issue| issue.reason);
-            nobody(&reason, error.to_string())
-        })
+        render_removal(&RemovalInput { snapshot, name, config }).map_err(|error| unrendered(&error))
+    }
+
+    /// The Job of a look into storage, or why there is none. No plugin has a say in it.
+    pub(crate) fn render_catalogue(
+        &self,
+        object: &DatabaseBackup,
+        new: &NewCatalogue,
+    ) -> Result<Job, Refused> {
+        let config = &self.administration.render;
+        render_catalogue(&CatalogueInput { object, new, config }).map_err(|error| unrendered(&error))
     }
 
     /// How to restore, or why it cannot be done; none while the plugins are loaded for the first time. Off the async threads.
@@ -266,6 +272,12 @@ fn not_chosen(error: &NotChosen, registry: &Registry) -> Refused {
 
 fn ended(panic: &tokio::task::JoinError) -> String {
     format!("planning ended unexpectedly ({panic}); this is a defect of the operator, report it")
+}
+
+fn unrendered(error: &RenderError) -> Refused {
+    let issue = error.issues().into_iter().next();
+    let reason = issue.map_or_else(|| "JobRejected".to_owned(), |issue| issue.reason);
+    nobody(&reason, error.to_string())
 }
 
 /// A refusal without a plugin.

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use dbbackup_api::DatabaseBackup;
-use dbbackup_core::decide::{Decision, decide};
+use dbbackup_core::{
+    decide::{Decision, decide},
+    observed::Held,
+};
 use jiff::Timestamp;
 use kube::{
     ResourceExt,
@@ -87,10 +90,17 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     if !seen.held.is_empty() {
         decision = decide(&seen.with(&answer, None), now);
     }
+    if let Some(new) = &decision.catalogue
+        && let Some(why) = context.gate.ask_to_look(&seen.object, &new.name, now)
+    {
+        seen.held.push(Held { job: new.name.clone(), why });
+        decision = decide(&seen.with(&answer, None), now);
+    }
     let catalogued = catalogue::create(&mut seen, &decision, context).await?;
     let created = act::create(&seen.object, &decision, &answer.planning, context).await;
     if !matches!(created, Ok(Ok(()))) {
-        let jobs = decision.create.iter().map(|new| &new.name);
+        let looks = decision.catalogue.iter().map(|new| &new.name);
+        let jobs = decision.create.iter().map(|new| &new.name).chain(looks);
         context.gate.give_back(&seen.object.namespace().unwrap_or_default(), jobs, now);
     }
     let refused = created?.err();
@@ -109,6 +119,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
 fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
     decision.create.is_empty()
         && decision.probe.is_none()
+        && decision.catalogue.is_none()
         && decision.delete.is_empty()
         && decision.snapshots.is_empty()
         && decision.marks.is_empty()

@@ -1,7 +1,8 @@
 //! From what is to what shall be: pure and total. All policy of runs lives here and in the files below.
 //!
 //! The order is the order of the steps: settle what ran ([`runs`]), catalogue it ([`catalogue`]), account the schedule
-//! ([`slots`]), choose what starts ([`start`]), ask the server ([`probe`]), clean up ([`history`]), let go what is not kept
+//! ([`slots`]), choose what starts ([`start`]), ask the server ([`probe`]) and
+//! storage ([`storage`]), clean up ([`history`]), let go what is not kept
 //! ([`retention`]) and say everything else ([`report`]).
 
 mod catalogue;
@@ -12,12 +13,14 @@ mod retention;
 mod runs;
 mod slots;
 mod start;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod unstarted;
 
 pub use retention::Prune;
 pub(crate) use runs::record as outcome;
+pub use storage::NewCatalogue;
 
 use std::sync::Arc;
 
@@ -48,6 +51,8 @@ pub struct Decision {
     pub create: Vec<NewJob>,
     /// Name of the Job of a probe to create, after the others.
     pub probe: Option<String>,
+    /// Job that looks into storage to create, after the runs.
+    pub catalogue: Option<NewCatalogue>,
     /// The whole status. None: write none (the object is being deleted).
     pub status: Option<DatabaseBackupStatus>,
     /// Jobs to delete, once the status is written.
@@ -135,6 +140,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
         return Decision {
             create: vec![],
             probe: None,
+            catalogue: None,
             status: None,
             delete: vec![],
             events: vec![],
@@ -150,6 +156,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
     let schedule = slots::account(&mut draft);
     start::choose(&mut draft, &schedule);
     probe::ask(&mut draft);
+    storage::ask(&mut draft);
     history::clean(&mut draft);
     retention::plan(&mut draft);
     report::conclude(draft, &schedule)
@@ -167,6 +174,7 @@ struct Draft<'a> {
     status: DatabaseBackupStatus,
     create: Vec<NewJob>,
     probe: Option<String>,
+    catalogue: Option<NewCatalogue>,
     delete: Vec<OldJob>,
     /// What waits and why, for the condition `Scheduled`.
     waiting: Option<String>,
@@ -202,6 +210,7 @@ impl<'a> Draft<'a> {
             old,
             create: vec![],
             probe: None,
+            catalogue: None,
             delete: vec![],
             waiting: None,
             blocked: None,

@@ -31,6 +31,20 @@ pub fn probe_job_name(name: &str, uid: &str, inputs: &str, due: Timestamp) -> St
     format!("{}-{}-p{}", cut(name), uid_hash8(uid), hex8(&[uid, inputs, &due.as_second().to_string()]))
 }
 
+/// Name of the Job that looks into storage: `<name>-<uid hash 8>-c<hash 8>`; one for what is looked for, and how often it was.
+pub fn catalogue_job_name(name: &str, uid: &str, what: &[&str]) -> String {
+    let all: Vec<_> = [uid].iter().chain(what).copied().collect();
+    format!("{}-{}-c{}", cut(name), uid_hash8(uid), hex8(&all))
+}
+
+/// Name of the Job of the run whose last folder in storage has this discriminator; none: the object of this UID has made no such run.
+pub fn job_of(name: &str, uid: &str, slot: Timestamp, discriminator: &str) -> Option<String> {
+    if discriminator.starts_with('m') {
+        return Some(format!("{}-{}-{discriminator}", cut(name), uid_hash8(uid)));
+    }
+    (discriminator == uid_hash8(uid)).then(|| job_name(name, uid, slot))
+}
+
 /// Name of the Job of a restore: `<name>-<uid hash 8>-r`; there is never more than one.
 pub fn restore_job_name(name: &str, uid: &str) -> String {
     format!("{}-{}-r", cut(name), uid_hash8(uid))
@@ -114,7 +128,10 @@ mod tests {
         }
         let manual = manual_job_name(&name, UID, &"token\n".repeat(1000));
         let probe = probe_job_name(&name, UID, &"i".repeat(64), at("9999-12-30T00:00:00Z"));
-        assert!(manual.len() <= MAX_JOB_NAME && probe.len() <= MAX_JOB_NAME, "{manual} {probe}");
+        let look = catalogue_job_name(&name, UID, &["token", ""]);
+        for job in [manual, probe, look] {
+            assert!(job.len() <= MAX_JOB_NAME, "{job}");
+        }
         // What CEL refuses is cut, not passed on.
         assert_eq!(job_name(&"a".repeat(90), UID, at("2026-11-24T02:30:00Z")).len(), 58);
     }
@@ -145,6 +162,9 @@ mod tests {
             probe_job_name("a", UID, "1", at("2026-11-24T02:30:01Z")),
             restore_job_name("a", UID),
             restore_job_name("a", "other"),
+            catalogue_job_name("a", UID, &["1", "2"]),
+            catalogue_job_name("a", UID, &["12", ""]),
+            catalogue_job_name("a", "other", &["1", "2"]),
         ];
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
         let ids = [
@@ -155,6 +175,18 @@ mod tests {
             manual_run_id("other", "1", slot),
         ];
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn a_folder_in_storage_says_which_job_has_made_it() {
+        let slot = at("2026-11-24T02:30:00Z");
+        let of = |id: &str| {
+            let (slot, discriminator) = layout::parse_run_id(id)?;
+            job_of("orders", UID, slot, discriminator)
+        };
+        assert_eq!(of(&run_id(UID, slot)), Some(job_name("orders", UID, slot)));
+        assert_eq!(of(&manual_run_id(UID, "now", slot)), Some(manual_job_name("orders", UID, "now")));
+        assert_eq!(of(&run_id("other", slot)), None);
     }
 
     #[test]

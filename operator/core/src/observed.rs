@@ -2,6 +2,8 @@
 //! module only reads what was fetched. Job status and pod status are hostile input: whatever is odd is less proof
 //! of success, never more.
 
+mod catalogue;
+mod errand;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod probe;
@@ -23,6 +25,9 @@ use k8s_openapi::api::{
     core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
 };
 
+pub use catalogue::{CatalogueState, ObservedCatalogue};
+pub use errand::Errand;
+use errand::is_for;
 pub use probe::{ObservedProbe, ProbeState};
 
 use crate::planning::{Planning, PluginNews};
@@ -32,10 +37,12 @@ use crate::planning::{Planning, PluginNews};
 pub struct Observed<'a> {
     /// The object as the API server has it.
     pub object: &'a DatabaseBackup,
-    /// All Jobs of its namespace that carry its name label, ours or not, but for probes.
+    /// All Jobs of its namespace that carry its name label, ours or not, but for those below.
     pub jobs: Vec<ObservedJob>,
     /// The probes among them.
     pub probes: Vec<ObservedProbe>,
+    /// Those that look into storage.
+    pub catalogues: Vec<ObservedCatalogue>,
     /// What the plugins say of the object as it is now.
     pub planning: &'a Planning,
     /// What there is to tell of the plugin itself.
@@ -48,8 +55,8 @@ pub struct Observed<'a> {
     pub held: Vec<Held>,
     /// All `DatabaseSnapshot`s of its namespace that carry its name label, of its runs or not.
     pub snapshots: Vec<Arc<DatabaseSnapshot>>,
-    /// A snapshot that the API server refused a moment ago; `job` is its name, too.
-    pub refused_snapshot: Option<RefusedCreate>,
+    /// Snapshots that the API server refused a moment ago; `job` is the name of one, too.
+    pub refused_snapshots: Vec<RefusedCreate>,
 }
 
 /// A run that waits at the gate, see [`crate::admit`].

@@ -12,10 +12,14 @@ use dbbackup_api::{
 };
 use dbbackup_protocol::{
     layout,
-    work_order::{Trigger, WorkOrder},
+    work_order::{Storage, Trigger, WorkOrder},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+
+mod stored;
+
+pub use stored::of_storage;
 
 pub use crate::size::size;
 
@@ -44,51 +48,76 @@ pub fn of_run(
         let found = record.manifest.as_deref().unwrap_or_default();
         return Err(format!("its run report names {found:?}, and its work order {expected:?}"));
     }
-    let (app, value) = APP_LABEL;
-    let labels = [(app.to_owned(), value.to_owned()), (NAME_LABEL.to_owned(), run.name.clone())];
     let time = |time: &Option<Time>| time.clone().unwrap_or(Time(run.slot));
-    Ok(DatabaseSnapshot {
+    Ok(assemble(Made {
+        namespace: &run.namespace,
+        job: &run.job,
+        folder,
+        storage,
+        manifest_sha256: record.manifest_sha256.clone().unwrap_or_default(),
+        backup: SnapshotBackup {
+            name: run.name.clone(),
+            uid: run.uid.clone(),
+            original_uid: None,
+            database_type: database_type.clone(),
+            slot: Time(run.slot),
+            manual: run.trigger == Trigger::Manual,
+            server_version,
+            client_image: client_image.clone(),
+            plugin: PluginIdentity {
+                id: plugin.id.clone(),
+                version: plugin.version.clone(),
+                digest: plugin.digest.clone(),
+            },
+        },
+        contents: SnapshotContents {
+            started_at: time(&record.start_time),
+            finished_at: time(&record.completion_time),
+            bytes_read: record.bytes_read.unwrap_or_default(),
+            bytes_stored: record.bytes_stored.unwrap_or_default(),
+            parts: record.parts.unwrap_or_default(),
+            encrypted: encryption.is_some(),
+            recipients: encryption.as_ref().map(|age| age.recipients.clone()).unwrap_or_default(),
+        },
+    }))
+}
+
+/// What a snapshot is made of.
+struct Made<'a> {
+    namespace: &'a str,
+    job: &'a str,
+    folder: String,
+    storage: &'a Storage,
+    manifest_sha256: String,
+    backup: SnapshotBackup,
+    contents: SnapshotContents,
+}
+
+fn assemble(made: Made<'_>) -> DatabaseSnapshot {
+    let Made { namespace, job, folder, storage, manifest_sha256, backup, contents } = made;
+    let (app, value) = APP_LABEL;
+    let labels = [(app.to_owned(), value.to_owned()), (NAME_LABEL.to_owned(), backup.name.clone())];
+    DatabaseSnapshot {
         metadata: ObjectMeta {
-            name: Some(run.job.clone()),
-            namespace: Some(run.namespace.clone()),
+            name: Some(job.to_owned()),
+            namespace: Some(namespace.to_owned()),
             labels: Some(BTreeMap::from(labels)),
             ..ObjectMeta::default()
         },
         spec: DatabaseSnapshotSpec {
-            backup: SnapshotBackup {
-                name: run.name.clone(),
-                uid: run.uid.clone(),
-                database_type: database_type.clone(),
-                slot: Time(run.slot),
-                manual: run.trigger == Trigger::Manual,
-                server_version,
-                client_image: client_image.clone(),
-                plugin: PluginIdentity {
-                    id: plugin.id.clone(),
-                    version: plugin.version.clone(),
-                    digest: plugin.digest.clone(),
-                },
-            },
+            backup,
             location: SnapshotLocation {
                 url: url(storage, &folder),
                 storage: destination(storage),
                 folder,
-                manifest_sha256: record.manifest_sha256.clone().unwrap_or_default(),
+                manifest_sha256,
             },
-            contents: SnapshotContents {
-                started_at: time(&record.start_time),
-                finished_at: time(&record.completion_time),
-                bytes_read: record.bytes_read.unwrap_or_default(),
-                bytes_stored: record.bytes_stored.unwrap_or_default(),
-                parts: record.parts.unwrap_or_default(),
-                encrypted: encryption.is_some(),
-                recipients: encryption.as_ref().map(|age| age.recipients.clone()).unwrap_or_default(),
-            },
+            contents,
             deletion_policy: DeletionPolicy::Retain,
             deletion_secret_name: None,
         },
         status: None,
-    })
+    }
 }
 
 /// Reason of the condition `Plausible` where a user has said so.

@@ -2,7 +2,7 @@
 //! `<path>/<namespace>/<name>/<run id>/manifest.json` and
 //! `<…>/<run id>/<attempt>/<part>.<extension>[.zst][.age]`.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::{
     manifest::Cipher,
@@ -51,8 +51,15 @@ pub fn run_of<'f>(storage: &Storage, namespace: &str, name: &str, folder: &'f st
     (plain(namespace) && plain(name) && is_run_id(id)).then_some(id)
 }
 
+/// Slot and discriminator of a run's last folder: the reverse of [`run_id`]. None: it is no such folder. Hostile input.
+pub fn parse_run_id(id: &str) -> Option<(Timestamp, &str)> {
+    let (slot, discriminator) = id.split_once('-').filter(|_| is_run_id(id))?;
+    let civil = DateTime::strptime("%Y%m%dT%H%M%SZ", slot).ok()?;
+    Some((TimeZone::UTC.to_timestamp(civil).ok()?, discriminator))
+}
+
 /// A slot and a discriminator as [`run_id`] puts them together: 8 hex digits, `m` before those of a manual run.
-fn is_run_id(id: &str) -> bool {
+pub fn is_run_id(id: &str) -> bool {
     let Some((slot, discriminator)) = id.split_once('-') else { return false };
     let hex = discriminator.strip_prefix('m').unwrap_or(discriminator);
     let digit = |(at, byte): (usize, u8)| match at {
@@ -203,5 +210,24 @@ mod tests {
     fn run_ids_have_no_colon() {
         let slot: Timestamp = "2026-11-24T02:30:00Z".parse().unwrap();
         assert_eq!(run_id(slot, "0badcafe"), "20261124T023000Z-0badcafe");
+    }
+
+    #[test]
+    fn a_run_id_says_its_slot() {
+        let slot: Timestamp = "2026-11-24T02:30:07Z".parse().unwrap();
+        for discriminator in ["0badcafe", "m0badcafe"] {
+            assert_eq!(parse_run_id(&run_id(slot, discriminator)), Some((slot, discriminator)));
+        }
+        for hostile in [
+            "",
+            "-",
+            "20261324T023000Z-0badcafe",
+            "20261124T253000Z-0badcafe",
+            "20261124T023000Z-x",
+            "..",
+            "ä-ä",
+        ] {
+            assert_eq!(parse_run_id(hostile), None, "{hostile}");
+        }
     }
 }

@@ -7,8 +7,10 @@
 //! - [`speech`] makes what others say fit to be shown;
 //! - [`restore`] is the plan and the order of the way back;
 //! - [`removal`] is the order of a pod that removes a backup;
+//! - [`catalogue`] is the order and the report of a pod that looks which backups are in storage;
 //! - [`report`] is what comes back, [`manifest`] what stays in storage, [`layout`] where it stays.
 
+pub mod catalogue;
 pub mod contract;
 pub mod layout;
 pub mod manifest;

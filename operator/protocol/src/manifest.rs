@@ -86,6 +86,9 @@ pub struct Manifest {
     pub parts: Vec<StoredPart>,
     /// For a human, one step a line.
     pub restore_by_hand: Vec<String>,
+    /// Version of the server, where a probe knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
     /// For whom the parts are encrypted; none: they are not. Once for all parts, since there may be thousands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,

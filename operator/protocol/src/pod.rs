@@ -60,6 +60,8 @@ pub const ENV_PROBE_ORDER: &str = "PROBE_ORDER";
 pub const ENV_RESTORE_ORDER: &str = "RESTORE_ORDER";
 /// Environment variable with the order of a removal, in the mover, which is alone, instead of [`ENV_WORK_ORDER`].
 pub const ENV_REMOVAL_ORDER: &str = "REMOVAL_ORDER";
+/// Environment variable with the order of a look into storage, in the mover, which is alone, instead of [`ENV_WORK_ORDER`].
+pub const ENV_CATALOGUE_ORDER: &str = "CATALOGUE_ORDER";
 /// Environment variable with the pod's UID (downward API), in the mover: parts of different attempts never
 /// share a key.
 pub const ENV_POD_UID: &str = "POD_UID";

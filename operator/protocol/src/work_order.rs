@@ -294,6 +294,9 @@ pub struct WorkOrder {
     /// Plain bytes of the last good run, for an estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_bytes: Option<u64>,
+    /// Version of the server, where a probe knew it, for the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
 }
 
 /// Why a work order is none.

@@ -146,5 +146,6 @@ fn order(argv: &[&str], storage: Storage, compression: Compression) -> anyhow::R
         encryption: None,
         effort: Effort::default(),
         expected_bytes: None,
+        server_version: None,
     })
 }

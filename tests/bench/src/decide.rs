@@ -69,13 +69,14 @@ fn decided(object: &DatabaseBackup, planning: &Planning, jobs: &[ObservedJob], n
         object,
         jobs: jobs.to_vec(),
         probes: vec![],
+        catalogues: vec![],
         planning,
         plugin_news: PluginNews::default(),
         min_interval: SignedDuration::ZERO,
         refused_create: None,
         held: vec![],
         snapshots: vec![],
-        refused_snapshot: None,
+        refused_snapshots: vec![],
     };
     decide(&observed, now)
 }

@@ -65,6 +65,15 @@ impl Operator {
         Ok(ready.map(|pod| text(pod, "/metadata/name").to_owned()).collect())
     }
 
+    /// So many replicas from now on.
+    ///
+    /// # Errors
+    /// Those of kubectl.
+    pub fn scale(&self, replicas: u32) -> Result<()> {
+        let replicas = format!("--replicas={replicas}");
+        self.kubectl(["scale", "deployment/db-backup-operator", &replicas]).text().map(drop)
+    }
+
     /// A call in its namespace.
     pub fn kubectl<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> Call {
         let namespace = ["--namespace".to_owned(), OPERATOR_NAMESPACE.to_owned()];

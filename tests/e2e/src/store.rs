@@ -151,6 +151,16 @@ impl Store {
         Ok(())
     }
 
+    /// Puts an object into a bucket.
+    ///
+    /// # Errors
+    /// Where the store does not take it, or is none.
+    pub fn put(&self, key: &str, content: &str) -> Result<()> {
+        let Self::S3 { server, .. } = self else { anyhow::bail!("no bucket of the tests' own") };
+        let args = ["put", BUCKET, key].map(str::to_owned).to_vec();
+        server.exec([server.client("s3probe"), args].concat()).input(content).text().map(drop)
+    }
+
     /// The same place in another bucket, in which every object is locked for a day.
     ///
     /// # Errors

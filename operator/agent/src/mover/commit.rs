@@ -73,26 +73,38 @@ pub(crate) async fn check_whole(
     run_prefix: &Path,
     Committed { manifest, reference }: &Committed,
 ) -> Result<(), Failure> {
+    let Some((object, wrong)) = damage(store, run_prefix, manifest).await? else { return Ok(()) };
+    Err(Failure::new(
+        Reason::ManifestConflict,
+        format!(
+            "{} in {} names the object {object:?}, which {wrong}: that backup is not whole; move its folder away",
+            reference.key,
+            store.place()
+        ),
+    ))
+}
+
+/// The first object that is not as the manifest says, and what is wrong with it.
+///
+/// # Errors
+/// The storage's.
+pub(crate) async fn damage<'m>(
+    store: &Store,
+    run_prefix: &Path,
+    manifest: &'m Manifest,
+) -> Result<Option<(&'m str, String)>, Failure> {
     for StoredPart { object, stored_bytes, .. } in &manifest.parts {
         let found = match Path::parse(format!("{run_prefix}/{object}")) {
             Ok(path) => store.size(&path).await?,
             Err(_) => None,
         };
-        let wrong = match found {
-            Some(bytes) if bytes == *stored_bytes => continue,
-            Some(bytes) => format!("has {bytes} bytes instead of {stored_bytes}"),
-            None => "is not there".to_owned(),
-        };
-        return Err(Failure::new(
-            Reason::ManifestConflict,
-            format!(
-                "{} in {} names the object {object:?}, which {wrong}: that backup is not whole; move its folder away",
-                reference.key,
-                store.place()
-            ),
-        ));
+        match found {
+            Some(bytes) if bytes == *stored_bytes => {}
+            Some(bytes) => return Ok(Some((object, format!("has {bytes} bytes instead of {stored_bytes}")))),
+            None => return Ok(Some((object, "is not there".to_owned()))),
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Writes `manifest` and reads it back. Another attempt's manifest counts only with all its objects.

@@ -11,6 +11,7 @@ mod access;
 mod attempt;
 mod azure;
 mod by_hand;
+pub mod catalogue;
 mod client;
 mod commit;
 mod gcs;
@@ -222,6 +223,7 @@ impl Mover<'_> {
                 &layout::run_prefix(&order.storage, &order.run),
                 cipher(order.encryption.as_ref()),
             ),
+            server_version: order.server_version.clone(),
             encryption: order.encryption.clone(),
         }
     }

@@ -1,5 +1,7 @@
 //! One interface to all kinds of storage: objects under a prefix, uploads that appear whole or not at all.
 
+mod entries;
+
 use std::{
     fs, io,
     ops::Range,
@@ -9,7 +11,7 @@ use std::{
 };
 
 use dbbackup_protocol::{report::Reason, work_order::Storage};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use object_store::{
     Error, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, local::LocalFileSystem,
@@ -23,6 +25,8 @@ use super::{
     {azure, gcs, s3},
 };
 use crate::{failure::Failure, paths::PodPaths};
+
+pub(crate) use entries::Entry;
 
 /// How long a store may be out of reach before a request is given up.
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +241,7 @@ impl Store {
             let modified = Timestamp::from_second(object.last_modified.timestamp()).ok();
             Ok(modified.map(|modified| Found { path: object.location, modified }))
         });
-        let found = futures::StreamExt::take(found, max).try_collect();
+        let found = found.take(max).try_collect();
         found.await.map_err(|error| self.place.failure("list the folder", &error))
     }
 
@@ -247,8 +251,8 @@ impl Store {
     /// The store fails.
     pub(crate) async fn remove_below(&self, folder: &Path, removed: &mut u64) -> Result<(), Failure> {
         let found = self.objects.list(Some(folder)).map_ok(|object| object.location);
-        let mut gone = self.objects.delete_stream(futures::StreamExt::boxed(found));
-        while let Some(gone) = futures::StreamExt::next(&mut gone).await {
+        let mut gone = self.objects.delete_stream(found.boxed());
+        while let Some(gone) = gone.next().await {
             match gone {
                 Ok(_) => *removed += 1,
                 Err(error) if Place::is_absent(&error) => {}

@@ -94,7 +94,7 @@ impl<'a> Job<'a> {
             (Order::Probe(order), Request::Query { index }) => {
                 order.plan.queries.get(*index).map(|query| Self::shown(&query.process))
             }
-            (Order::Probe(_) | Order::Removal(_), _) => None,
+            (Order::Probe(_) | Order::Removal(_) | Order::Catalogue(_), _) => None,
             (Order::Restore(order), request) => Self::of_restore(&order.plan, request),
         }
     }

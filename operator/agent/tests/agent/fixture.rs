@@ -152,6 +152,7 @@ impl Pod {
             encryption: None,
             effort: Effort::default(),
             expected_bytes: None,
+            server_version: None,
         };
         Self { root, order, variables: vec![], uid: "12345678-aaaa-bbbb".into() }
     }

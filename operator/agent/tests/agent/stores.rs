@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A pod with this destination and these keys in the Secret `store`.
-fn pod_to(storage: Storage, keys: &[(&str, &str)]) -> Pod {
+pub(crate) fn pod_to(storage: Storage, keys: &[(&str, &str)]) -> Pod {
     let mut pod = Pod::of(part("seq 9"));
     pod.order.storage = storage;
     let folder = pod.path(pod::STORAGE_CREDENTIALS_DIR);
@@ -25,7 +25,8 @@ fn pod_to(storage: Storage, keys: &[(&str, &str)]) -> Pod {
     pod
 }
 
-const KEYS: [(&str, &str); 2] = [(pod::S3_ACCESS_KEY_ID, "AKIA"), (pod::S3_SECRET_ACCESS_KEY, "secret\n")];
+pub(crate) const KEYS: [(&str, &str); 2] =
+    [(pod::S3_ACCESS_KEY_ID, "AKIA"), (pod::S3_SECRET_ACCESS_KEY, "secret\n")];
 
 fn azure(endpoint: &str) -> Storage {
     Storage::Azure(Azure {

@@ -13,7 +13,7 @@ use kube::{
 };
 
 use super::{
-    Cluster, Named,
+    Cluster, Named, PAUSE,
     progress::{Shown, show},
 };
 use crate::{
@@ -21,8 +21,6 @@ use crate::{
     output::{Format, print},
 };
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
 /// A pod that has not started by then is in trouble, which status tells.
 const STARTING: Duration = Duration::from_mins(5);
 

@@ -1,5 +1,6 @@
-//! `kubectl dbbackup run | list | show | logs | restore | prune`: backups in a cluster, by the user's own rights.
+//! `kubectl dbbackup run | list | show | logs | restore | prune | catalogue`: backups in a cluster, by the user's own rights.
 
+mod catalogue;
 mod list;
 mod logs;
 mod progress;
@@ -8,18 +9,27 @@ mod restore;
 mod run;
 mod show;
 
-use std::{fmt::Debug, io::IsTerminal};
+use std::{fmt::Debug, io::IsTerminal, time::Duration};
 
 use clap::{Args, Subcommand};
 use dbbackup_api::{DatabaseBackup, DatabaseSnapshot, snapshot::DatabaseSnapshotStatus};
 use dbbackup_core::snapshot::Known;
-use kube::{Api, Client, Config, Resource, ResourceExt, api::ListParams, config::KubeConfigOptions};
+use jiff::Timestamp;
+use kube::{
+    Api, Client, Config, Resource, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+    config::KubeConfigOptions,
+};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::{
     ending::{Ending, Unusable},
     output::Format,
 };
+
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What can be done with backups.
 #[derive(Debug, Subcommand)]
@@ -44,6 +54,11 @@ pub(crate) enum Command {
     ///
     /// Those are removed by the operator. Exit code 1: something stands in the way.
     Prune(prune::Arguments),
+    /// Give each finished backup in storage its DatabaseSnapshot, and print what was found
+    ///
+    /// For a new cluster and an old bucket, and for snapshots that were deleted by mistake. Nothing in storage is changed. Exit
+    /// code 1: something there is no backup, or can have no snapshot.
+    Catalogue(catalogue::Arguments),
 }
 
 /// Where.
@@ -172,9 +187,22 @@ impl Command {
                 Self::Logs(arguments) => logs::run(arguments).await,
                 Self::Restore(arguments) => restore::run(arguments).await,
                 Self::Prune(arguments) => prune::run(arguments).await,
+                Self::Catalogue(arguments) => catalogue::run(arguments).await,
             }
         })
     }
+}
+
+/// Sets an annotation that asks for something to a fresh token, and gives that.
+async fn ask(cluster: &Cluster, object: &DatabaseBackup, annotation: &str) -> Result<String, Unusable> {
+    let token = format!("cli-{}-{}", Timestamp::now().as_microsecond(), std::process::id());
+    let patch = json!({"metadata": {"uid": object.uid(), "annotations": {annotation: token}}});
+    let name = object.name_any();
+    let attempt = format!("annotate DatabaseBackup {name}");
+    let patched =
+        cluster.api::<DatabaseBackup>().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+    patched.map_err(Unusable::api(attempt))?;
+    Ok(token)
 }
 
 /// The `DatabaseBackup` of a command.
@@ -194,8 +222,6 @@ impl Named {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// A snapshot of `backup` that began at this hour.

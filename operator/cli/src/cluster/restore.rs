@@ -15,16 +15,13 @@ use jiff::Timestamp;
 use kube::{ResourceExt, api::PostParams};
 use serde_json::json;
 
-use super::{Cluster, Place, logs::print_log, usual_format};
+use super::{Cluster, PAUSE, Place, logs::print_log, usual_format};
 use crate::{
     ending::{Ending, Unusable},
     output::{Format, print, yaml_document},
 };
 
 mod wish;
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is restored, and into what.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]

@@ -8,21 +8,15 @@ use dbbackup_api::{
     status::{LastBackupStatus, RunRecord, RunResult},
 };
 use dbbackup_core::{names, snapshot::size};
-use jiff::Timestamp;
-use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::ResourceExt;
 use serde_json::json;
 
-use super::{Cluster, Named};
+use super::{Cluster, Named, PAUSE, ask};
 use crate::{
     ending::{Ending, Unusable},
     output::{Format, print, print_json},
 };
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
 /// For so long an obstacle may still be that of a look before the annotation.
 const SETTLING: Duration = Duration::from_secs(10);
 
@@ -51,14 +45,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<Ending, Unusable> {
     let Arguments { named, wait, timeout } = arguments;
     let cluster = named.common.connect().await?;
     let object = named.get(&cluster).await?;
-    let token = format!("cli-{}-{}", Timestamp::now().as_microsecond(), std::process::id());
-    let patch = json!({"metadata": {"uid": object.uid(), "annotations": {RUN_NOW_ANNOTATION: token}}});
-    let attempt = format!("annotate DatabaseBackup {}", named.name);
-    cluster
-        .api::<DatabaseBackup>()
-        .patch(&named.name, &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .map_err(Unusable::api(attempt))?;
+    let token = ask(&cluster, &object, RUN_NOW_ANNOTATION).await?;
     let job = names::manual_job_name(&named.name, &object.uid().unwrap_or_default(), &token);
     if *wait {
         return end(named, &cluster, &job, timeout.map(Duration::from_secs)).await;
@@ -133,6 +120,7 @@ fn sentence(record: &RunRecord) -> String {
 #[cfg(test)]
 mod tests {
     use dbbackup_api::DatabaseBackupStatus;
+    use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;

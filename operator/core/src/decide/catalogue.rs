@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Draft, Mark, NewSnapshot, report};
 use crate::{
-    observed::{JobState, ObservedJob},
+    observed::{JobState, ObservedJob, RefusedCreate},
     snapshot::{self, Known},
 };
 
@@ -49,9 +49,13 @@ fn find<'a>(snapshots: &'a [Arc<DatabaseSnapshot>], name: &str) -> Option<&'a Da
     snapshots.iter().map(AsRef::as_ref).find(|found| found.metadata.name.as_deref() == Some(name))
 }
 
+/// What the API server said a moment ago to a snapshot of this name.
+pub(super) fn refused<'a>(draft: &Draft<'a>, name: &str) -> Option<&'a RefusedCreate> {
+    draft.observed.refused_snapshots.iter().find(|refused| refused.job == name)
+}
+
 fn create(draft: &mut Draft<'_>, job: &ObservedJob, record: &RunRecord) {
-    if let Some(refused) = draft.observed.refused_snapshot.as_ref().filter(|refused| refused.job == job.name)
-    {
+    if let Some(refused) = refused(draft, &job.name) {
         draft.uncatalogued = Some((refused.reason.clone(), refused.message.clone()));
         return draft.wake_by(refused.retry_at);
     }

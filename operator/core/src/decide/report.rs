@@ -8,7 +8,7 @@ use dbbackup_api::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Decision, Draft, Event, catalogue, history, retention, say, slots::Schedule};
+use super::{Decision, Draft, Event, catalogue, history, retention, say, slots::Schedule, storage};
 use crate::planning::{Planning, PluginNews};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
@@ -25,7 +25,11 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
         draft.status.last_run = Some(last);
     }
     let successes = draft.status.recent_runs.iter().filter(|run| run.result == RunResult::Succeeded);
-    let newest = successes.filter_map(|run| run.completion_time.as_ref()).map(|at| at.0).max();
+    // Whoever has come to know of it, a backup is a backup.
+    let recorded = draft.observed.snapshots.iter().filter(|one| one.spec.backup.uid == draft.uid());
+    let recorded = recorded.map(|one| one.spec.contents.finished_at.0);
+    let ended = successes.filter_map(|run| run.completion_time.as_ref()).map(|at| at.0);
+    let newest = ended.chain(recorded).max();
     let known = draft.status.last_successful_backup.as_ref().map(|at| at.0);
     draft.status.last_successful_backup = newest.max(known).map(Time);
 
@@ -35,10 +39,12 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     summarise(&mut draft.status, obstacle);
     let mut events = events(&draft.old, &draft.status);
     events.extend(replaced(&draft));
+    events.extend(storage::told(&draft.old, &draft.status));
     events.extend(retention::told(&draft));
     Decision {
         create: draft.create,
         probe: draft.probe,
+        catalogue: draft.catalogue,
         status: Some(draft.status),
         delete: draft.delete,
         events,
@@ -311,6 +317,9 @@ fn replaced(draft: &Draft<'_>) -> Option<Event> {
 }
 
 fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
+    if let Some(settled) = storage::settled(run, known) {
+        return Some(settled);
+    }
     let job = run.job.as_deref().unwrap_or_default();
     let slot = say(&run.slot);
     let why = format!(

@@ -10,7 +10,7 @@ use dbbackup_api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Draft, Event, report};
+use super::{Draft, Event, report, storage};
 use crate::{
     removing,
     retention::{Outlook, outlook},
@@ -57,7 +57,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         being_removed: number(leaving.len()),
         obstacle: obstacle.as_ref().map(say),
     });
-    if blocked.is_none() {
+    // As long as not all backups are known, none goes.
+    if blocked.is_none() && !storage::is_under_way(&draft.status) {
         draft.prune = going.iter().filter_map(|name| prune(draft, name)).collect();
     }
     let going = leaving.len() + draft.prune.len();

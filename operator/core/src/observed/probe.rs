@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use dbbackup_api::{PROBE, PURPOSE_LABEL};
+use dbbackup_api::PROBE;
 use dbbackup_protocol::{
     optional::{Answer, Findings},
     probe::{ProbeFailure, ProbeReport},
@@ -10,22 +10,10 @@ use dbbackup_protocol::{
 };
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::{JobState, Trouble, controller_uid, mover_end, trouble};
+use super::{Errand, JobState, Trouble, is_for, mover_end, trouble};
 
 /// A probe, as far as it matters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ObservedProbe {
-    /// Name of its Job.
-    pub name: String,
-    /// UID of its Job.
-    pub uid: String,
-    /// UID of the Job's controller.
-    pub owner: Option<String>,
-    /// It has a deletion timestamp.
-    pub deleting: bool,
-    /// Where it stands.
-    pub state: ProbeState,
-}
+pub type ObservedProbe = Errand<ProbeState>;
 
 /// Where a probe stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,27 +38,12 @@ pub enum ProbeState {
 impl ObservedProbe {
     /// Whether a Job is a probe.
     pub fn is_one(job: &Job) -> bool {
-        let labels = job.metadata.labels.as_ref();
-        labels.and_then(|labels| labels.get(PURPOSE_LABEL)).is_some_and(|purpose| purpose == PROBE)
+        is_for(job, PROBE)
     }
 
     /// Reads the Job and the pods of a probe. Pods of other Jobs are ignored.
     pub fn read(job: &Job, pods: &[impl Borrow<Pod>]) -> Self {
-        let metadata = &job.metadata;
-        let uid = metadata.uid.clone().unwrap_or_default();
-        let own = |pod: &&Pod| controller_uid(&pod.metadata) == Some(&uid);
-        // A probe has one pod; if there were several, the last one counts.
-        let pod = pods.iter().map(Borrow::borrow).filter(own).max_by_key(|pod: &&Pod| {
-            let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            (created, pod.metadata.name.clone())
-        });
-        Self {
-            name: metadata.name.clone().unwrap_or_default(),
-            owner: controller_uid(metadata).cloned(),
-            deleting: metadata.deletion_timestamp.is_some(),
-            state: state(job, pod),
-            uid,
-        }
+        Self::of(job, pods, state)
     }
 }
 
@@ -148,6 +121,7 @@ fn lost(trouble: Option<Trouble>, why: &str) -> ProbeState {
 
 #[cfg(test)]
 mod tests {
+    use dbbackup_api::PURPOSE_LABEL;
     use serde_json::{Value, json};
 
     use super::*;

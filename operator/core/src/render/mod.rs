@@ -7,6 +7,7 @@
 //! - Secrets are mounted by named keys, read-only, and are in no environment variable;
 //! - the pod passes the Restricted Pod Security Standard.
 
+mod catalogue;
 mod encryption;
 mod pod;
 mod probe;
@@ -43,13 +44,14 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
+pub use catalogue::{CatalogueInput, render_catalogue};
 pub use probe::{ProbeInput, render_probe};
 pub use removal::{RemovalInput, render_removal};
 pub use restore::{RestoreInput, render_restore};
 pub(crate) use restore::{mode, renames};
 pub use storage::destination;
 
-use crate::{decide::NewJob, names, planning::Planned};
+use crate::{decide::NewJob, names, planning::Planned, probing::known_server};
 
 /// Between SIGTERM and SIGKILL to a process of the plan: mongodump ignores SIGTERM for minutes.
 const GRACE_SECONDS: u64 = 10;
@@ -345,6 +347,7 @@ fn work_order(
         encryption,
         effort: effort(&object.spec),
         expected_bytes: expected_bytes(object),
+        server_version: known_server(object).map(|server| server.version),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbbackup_api::{
-    DatabaseBackupSpec, GROUP, PROBE, PURPOSE_LABEL, storage::StorageType, template::PodTemplate,
+    CATALOGUE, DatabaseBackupSpec, GROUP, PROBE, PURPOSE_LABEL, storage::StorageType, template::PodTemplate,
 };
 use dbbackup_protocol::{
     pod::{
-        AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_DB_TYPE, ENV_POD_UID,
-        ENV_PROBE_ORDER, ENV_REMOVAL_ORDER, ENV_RESTORE_ORDER, ENV_STORAGE_TYPE, ENV_WORK_ORDER, INSTALL,
-        MOVER,
+        AGENT, AGENT_DIR, AGENT_IN_IMAGE, CLIENT, ENV_BACKUP_PATH, ENV_BUCKET, ENV_CATALOGUE_ORDER,
+        ENV_DB_TYPE, ENV_POD_UID, ENV_PROBE_ORDER, ENV_REMOVAL_ORDER, ENV_RESTORE_ORDER, ENV_STORAGE_TYPE,
+        ENV_WORK_ORDER, INSTALL, MOVER,
     },
     work_order::BoundSecret,
 };
@@ -62,6 +62,8 @@ pub(super) enum Purpose {
     Restore,
     /// It removes a backup; the mover is alone.
     Removal,
+    /// It looks which backups are in storage, which is only read; the mover is alone.
+    Catalogue,
 }
 
 /// The pod template of the Job.
@@ -83,7 +85,7 @@ fn pod_spec(parts: &Parts<'_>, wishes: &PodTemplate) -> PodSpec {
     let secrets: BTreeSet<_> =
         parts.config.image_pull_secrets.iter().chain(&wishes.image_pull_secrets).cloned().collect();
     let (init_containers, containers) = match parts.purpose {
-        Purpose::Removal => (None, vec![mover(parts, &volumes)]),
+        Purpose::Removal | Purpose::Catalogue => (None, vec![mover(parts, &volumes)]),
         Purpose::Backup | Purpose::Probe | Purpose::Restore => (
             Some(vec![install(parts, &volumes)]),
             vec![client(parts, wishes, &volumes), mover(parts, &volumes)],
@@ -198,7 +200,7 @@ fn env(parts: &Parts<'_>) -> Vec<EnvVar> {
     let order =
         |name: &str| EnvVar { name: name.into(), value: Some(parts.order.to_owned()), value_from: None };
     match parts.purpose {
-        Purpose::Backup | Purpose::Restore | Purpose::Removal => vec![
+        Purpose::Backup | Purpose::Restore | Purpose::Removal | Purpose::Catalogue => vec![
             literal(ENV_DB_TYPE, &spec.database_type),
             literal(ENV_STORAGE_TYPE, destination.type_.as_str()),
             literal(ENV_BUCKET, destination.bucket.as_deref().unwrap_or_default()),
@@ -206,6 +208,7 @@ fn env(parts: &Parts<'_>) -> Vec<EnvVar> {
             order(match parts.purpose {
                 Purpose::Restore => ENV_RESTORE_ORDER,
                 Purpose::Removal => ENV_REMOVAL_ORDER,
+                Purpose::Catalogue => ENV_CATALOGUE_ORDER,
                 Purpose::Backup | Purpose::Probe => ENV_WORK_ORDER,
             }),
         ],
@@ -222,9 +225,12 @@ fn literal(name: &str, value: &str) -> EnvVar {
 fn labels(wishes: &PodTemplate, parts: &Parts<'_>) -> BTreeMap<String, String> {
     let mut labels = wished(&wishes.labels);
     labels.extend(parts.owner.labels());
-    if parts.purpose == Purpose::Probe {
-        labels.insert(PURPOSE_LABEL.into(), PROBE.into());
-    }
+    let purpose = match parts.purpose {
+        Purpose::Probe => Some(PROBE),
+        Purpose::Catalogue => Some(CATALOGUE),
+        Purpose::Backup | Purpose::Restore | Purpose::Removal => None,
+    };
+    labels.extend(purpose.map(|purpose| (PURPOSE_LABEL.to_owned(), purpose.to_owned())));
     labels
 }
 

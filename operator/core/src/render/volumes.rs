@@ -90,7 +90,7 @@ pub(super) fn all(parts: &Parts<'_>) -> Vec<Mounted> {
     use Mounter::{Client, Install, Mover};
     let scratch = parts.scratch_mebibytes.unwrap_or_default().max(SCRATCH_MEBIBYTES);
     let mut all = match parts.purpose {
-        Purpose::Removal => vec![],
+        Purpose::Removal | Purpose::Catalogue => vec![],
         Purpose::Backup | Purpose::Probe | Purpose::Restore => vec![
             empty("agent", AGENT_DIR, AGENT_MEBIBYTES, None, (&[Install], &[Client])),
             empty("socket", SOCKET_DIR, SMALL_MEBIBYTES, Some("Memory"), (&[Client, Mover], &[])),
@@ -196,8 +196,10 @@ fn web_identity(spec: &DatabaseBackupSpec) -> Option<Mounted> {
 }
 
 fn claim(spec: &DatabaseBackupSpec, purpose: Purpose) -> Option<Mounted> {
-    let (writers, readers): Mounters =
-        if purpose == Purpose::Restore { (&[], &[Mounter::Mover]) } else { (&[Mounter::Mover], &[]) };
+    let (writers, readers): Mounters = match purpose {
+        Purpose::Restore | Purpose::Catalogue => (&[], &[Mounter::Mover]),
+        Purpose::Backup | Purpose::Removal | Purpose::Probe => (&[Mounter::Mover], &[]),
+    };
     let destination = &spec.storage_destination;
     let claim_name = destination.pvc_name.clone().filter(|_| destination.type_ == StorageType::Pvc)?;
     Some(Mounted {

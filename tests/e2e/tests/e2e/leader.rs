@@ -17,7 +17,7 @@ struct Two<'o>(&'o Operator);
 
 impl<'o> Two<'o> {
     fn of(operator: &'o Operator) -> Result<Self> {
-        scale(operator, 2)?;
+        operator.scale(2)?;
         let two = Self(operator);
         until("two ready replicas", || Ok((operator.ready_pods()?.len() == 2).then_some(())))?;
         Ok(two)
@@ -26,16 +26,13 @@ impl<'o> Two<'o> {
 
 impl Drop for Two<'_> {
     fn drop(&mut self) {
-        let one = scale(self.0, 1)
+        let one = self
+            .0
+            .scale(1)
             .and_then(|()| until("one replica", || Ok((self.0.ready_pods()?.len() == 1).then_some(()))));
         // Whoever needs the operator next waits for it, and says so if it does not come.
         let _ = one.and_then(|()| self.0.pod());
     }
-}
-
-fn scale(operator: &Operator, replicas: u32) -> Result<()> {
-    let replicas = format!("--replicas={replicas}");
-    operator.kubectl(["scale", "deployment/db-backup-operator", &replicas]).text().map(drop)
 }
 
 /// Runs a backup, and nothing runs twice.

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a test's name says what it is about")]
 
 mod admission;
+mod bucket;
 mod catalogue;
 mod cli;
 mod clouds;

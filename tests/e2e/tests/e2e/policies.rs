@@ -147,6 +147,12 @@ fn even_a_subverted_operator_creates_no_dangerous_job() -> Result<()> {
         removal["metadata"]["labels"]["databasesnapshot.db.example.io/name"] = name;
         let said = create(&removal).refusal()?;
         ensure!(said.contains("has the mover alone"), "{said}");
+        // A Job that looks into storage is the mover's, too, and writes on no claim.
+        let purpose = json!({
+            "app": "db-backup-operator", "databasebackup.db.example.io/name": "orders",
+            "databasebackup.db.example.io/purpose": "catalogue"
+        });
+        refused("/metadata/labels", Some(purpose), "a Job that looks into storage has the mover alone")?;
         for (pointer, value, sentence) in dangerous_pods() {
             refused(&format!("/spec/template/spec{pointer}"), value, sentence)?;
         }

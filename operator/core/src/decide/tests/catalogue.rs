@@ -61,7 +61,7 @@ fn a_failure_has_none() {
 fn a_job_stays_until_its_backup_is_catalogued() {
     let mut world = succeeded().with(|world| {
         world.object.spec.successful_jobs_history_limit = 0;
-        world.refused_snapshot = Some(refused("QuotaExceeded"));
+        world.refused_snapshots = vec![refused("QuotaExceeded")];
     });
     for _ in 0..4 {
         let decision = world.decide("01:11");
@@ -72,7 +72,7 @@ fn a_job_stays_until_its_backup_is_catalogued() {
         // What was refused is not created.
         world.object.status = Some(status);
     }
-    world.refused_snapshot = None;
+    world.refused_snapshots.clear();
     world.settle("01:12");
     assert_eq!((world.jobs.len(), world.snapshots.len()), (0, 1));
 }
@@ -129,8 +129,8 @@ fn the_record_of_a_backup_without_a_snapshot_does_not_fall_off_the_list() {
         let decision = world.decide(&format!("{hour:02}:00"));
         world.apply(&decision);
         world.end(complete(&format!("{hour:02}:10")), Some(success()));
-        world.refused_snapshot =
-            Some(RefusedCreate { job: world.jobs.last().unwrap().name.clone(), ..refused("QuotaExceeded") });
+        world.refused_snapshots =
+            vec![RefusedCreate { job: world.jobs.last().unwrap().name.clone(), ..refused("QuotaExceeded") }];
         // The cached look: nothing is created.
         for job in &mut world.jobs {
             job.order = None;
@@ -138,7 +138,7 @@ fn the_record_of_a_backup_without_a_snapshot_does_not_fall_off_the_list() {
         let decision = world.decide(&format!("{hour:02}:11"));
         world.object.status = decision.status;
     }
-    world.refused_snapshot = None;
+    world.refused_snapshots.clear();
     assert_eq!(world.object.status.as_ref().unwrap().recent_runs.len(), 12);
     for job in &mut world.jobs {
         job.order = Some(order(&job.name, job.slot.unwrap()));

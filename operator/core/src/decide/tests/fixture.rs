@@ -20,7 +20,8 @@ use crate::{
     decide::{Decision, Prune, decide},
     names,
     observed::{
-        Held, JobState, Observed, ObservedJob, ObservedProbe, ProbeState, RefusedCreate, fixture as observed,
+        CatalogueState, Held, JobState, Observed, ObservedCatalogue, ObservedJob, ObservedProbe, ProbeState,
+        RefusedCreate, fixture as observed,
     },
     planning::{Planned, PlannedProbe, Planning, PluginNews, Probing, Refused},
 };
@@ -38,13 +39,14 @@ pub(super) struct World {
     pub object: DatabaseBackup,
     pub jobs: Vec<ObservedJob>,
     pub probes: Vec<ObservedProbe>,
+    pub catalogues: Vec<ObservedCatalogue>,
     pub planning: Planning,
     pub plugin_news: PluginNews,
     pub min_interval: SignedDuration,
     pub refused: Option<RefusedCreate>,
     pub held: Vec<Held>,
     pub snapshots: Vec<Arc<DatabaseSnapshot>>,
-    pub refused_snapshot: Option<RefusedCreate>,
+    pub refused_snapshots: Vec<RefusedCreate>,
 }
 
 impl World {
@@ -77,13 +79,14 @@ impl World {
             object,
             jobs: vec![],
             probes: vec![],
+            catalogues: vec![],
             planning: Planning::Planned(Box::new(planned)),
             plugin_news: PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused: None,
             held: vec![],
             snapshots: vec![],
-            refused_snapshot: None,
+            refused_snapshots: vec![],
         }
     }
 
@@ -135,13 +138,14 @@ impl World {
             object: &self.object,
             jobs: self.jobs.clone(),
             probes: self.probes.clone(),
+            catalogues: self.catalogues.clone(),
             planning: &self.planning,
             plugin_news: self.plugin_news.clone(),
             min_interval: self.min_interval,
             refused_create: self.refused.clone(),
             held: self.held.clone(),
             snapshots: self.snapshots.clone(),
-            refused_snapshot: self.refused_snapshot.clone(),
+            refused_snapshots: self.refused_snapshots.clone(),
         };
         decide(&observed, at(now))
     }
@@ -183,6 +187,17 @@ impl World {
                 state: ProbeState::Active,
             });
         }
+        if let Some(new) = &decision.catalogue {
+            assert!(self.catalogues.iter().all(|job| job.name != new.name), "looked twice: {}", new.name);
+            self.catalogues.push(ObservedCatalogue {
+                name: new.name.clone(),
+                uid: format!("uid-of-{}", new.name),
+                owner: Some(UID.into()),
+                deleting: false,
+                state: CatalogueState::Active,
+            });
+        }
+        self.catalogues.retain(|job| decision.delete.iter().all(|old| old.uid != job.uid));
         self.jobs.retain(|job| decision.delete.iter().all(|old| old.uid != job.uid));
         self.probes.retain(|probe| decision.delete.iter().all(|old| old.uid != probe.uid));
         if let Some(status) = &decision.status {
@@ -196,6 +211,7 @@ impl World {
             let decision = self.decide(now);
             let rest = decision.create.is_empty()
                 && decision.probe.is_none()
+                && decision.catalogue.is_none()
                 && decision.delete.is_empty()
                 && decision.snapshots.is_empty()
                 && decision.marks.is_empty()
@@ -250,6 +266,7 @@ pub(super) fn order(job: &str, slot: Timestamp) -> String {
         encryption: None,
         effort: Effort::default(),
         expected_bytes: None,
+        server_version: None,
     };
     serde_json::to_string(&order).unwrap()
 }

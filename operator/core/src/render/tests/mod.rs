@@ -1,5 +1,6 @@
 //! Snapshots of two whole Jobs; what must hold for every Job is in `invariants`.
 
+mod catalogue;
 mod identity;
 mod invariants;
 mod removal;

@@ -59,13 +59,14 @@ impl Seen {
             object: &self.object,
             jobs: self.jobs.clone(),
             probes: vec![],
+            catalogues: vec![],
             planning: &self.planning,
             plugin_news: PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused_create,
             held: vec![],
             snapshots: self.snapshots.clone(),
-            refused_snapshot: None,
+            refused_snapshots: vec![],
         };
         decide(&observed, clock)
     }
