@@ -93,7 +93,7 @@ mod tests {
             (
                 "mariadb",
                 json!({"databases": ["a", "--help"]}),
-                &["version", "size", "check-1", "check-2", "check-3"],
+                &["version", "size", "check-1", "check-2", "check-3", "check-4"],
             ),
         ] {
             let plan = probe_of::<MySql>(&request(database_type).with_settings(&settings));
