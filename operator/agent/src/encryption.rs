@@ -9,6 +9,7 @@ use std::{
 use age::{
     DecryptError, Decryptor, EncryptError, Encryptor, IdentityFile, Recipient, ssh, tag, tagpq, x25519,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use dbbackup_protocol::{
     manifest::Cipher,
     report::Reason,
@@ -50,6 +51,9 @@ fn recipient(key: &str) -> Result<Box<dyn Recipient>, String> {
         parsed.map(|recipient| Box::new(recipient) as _).map_err(str::to_owned)
     }
     if key.starts_with("ssh-") {
+        if has_zero(key) {
+            return Err("a number in it is zero, which no key has".into());
+        }
         return key.parse::<ssh::Recipient>().map(|recipient| Box::new(recipient) as _).map_err(ssh_problem);
     }
     match key.rsplit_once('1').map(|(kind, _)| kind) {
@@ -57,6 +61,23 @@ fn recipient(key: &str) -> Result<Box<dyn Recipient>, String> {
         Some("age1tagpq") => boxed(key.parse::<tagpq::Recipient>()),
         _ => boxed(key.parse::<x25519::Recipient>()),
     }
+}
+
+/// Whether a field of an SSH key holds zero written out, which has no bytes (RFC 4251, "mpint"). What reads numbers would panic at
+/// it, and to an Ed25519 key of zeros anybody could open what is encrypted.
+fn has_zero(key: &str) -> bool {
+    let encoded = key.split(' ').nth(1).unwrap_or_default().trim_end_matches('=');
+    let bytes = BASE64_STANDARD_NO_PAD.decode(encoded).unwrap_or_default();
+    let mut rest = &bytes[..];
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((field, behind)) = behind.split_at_checked(length) else { return false };
+        if !field.is_empty() && field.iter().all(|byte| *byte == 0) {
+            return true;
+        }
+        rest = behind;
+    }
+    false
 }
 
 fn ssh_problem(error: ssh::ParseRecipientKeyError) -> String {
@@ -167,7 +188,11 @@ pub fn plain<'r>(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{
+        fs,
+        io::Write as _,
+        process::{Command, Stdio},
+    };
 
     use age::secrecy::ExposeSecret as _;
 
@@ -211,6 +236,48 @@ mod tests {
         assert!(matches!(opened(&stored, &Identities::none()), Err(UnpackError::KeyMissing)));
     }
 
+    /// Keys of the programs that users make them with; opened by `age` itself as well, which is all that a human has.
+    #[test]
+    fn every_kind_of_key_opens_what_age_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |program: &str, arguments: &[&str], input: &[u8]| {
+            let mut child = Command::new(program)
+                .args(arguments)
+                .current_dir(folder.path())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{program}: {error}: tests/setup installs it"));
+            child.stdin.take().unwrap().write_all(input).unwrap();
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{program} {arguments:?}");
+            output.stdout
+        };
+        run("age-keygen", &["-o", "x25519"], b"");
+        fs::write(folder.path().join("x25519.pub"), run("age-keygen", &["-y", "x25519"], b"")).unwrap();
+        for (kind, bits) in [("ed25519", "256"), ("rsa", "2048"), ("rsa", "3072")] {
+            let file = format!("{kind}{bits}");
+            run("ssh-keygen", &["-q", "-t", kind, "-b", bits, "-N", "", "-C", "a comment", "-f", &file], b"");
+        }
+        let dump = b"a dump".repeat(20_000);
+        let public = |name: &str| fs::read_to_string(folder.path().join(format!("{name}.pub"))).unwrap();
+        let kinds = ["x25519", "ed25519256", "rsa2048", "rsa3072"];
+        let all: Vec<_> = kinds.iter().map(|name| public(name).trim().to_owned()).collect();
+        let all: Vec<_> = all.iter().map(String::as_str).collect();
+        for (name, own) in kinds.iter().zip(&all) {
+            let key = Identities::parse(&fs::read(folder.path().join(name)).unwrap()).unwrap();
+            for recipients in [&[*own][..], &all] {
+                let stored = sealed(recipients, &dump);
+                assert_eq!(opened(&stored, &key).unwrap(), dump, "{name}");
+                let by_age = run("age", &["--decrypt", "--identity", name], &stored);
+                assert_eq!(zstd::decode_all(&by_age[..]).unwrap(), dump, "{name}");
+            }
+            // And the other way round.
+            let theirs = run("age", &["--recipient", own], &zstd::encode_all(&dump[..], 1).unwrap());
+            assert_eq!(opened(&theirs, &key).unwrap(), dump, "{name}");
+        }
+    }
+
     #[test]
     fn no_damage_is_read_as_a_dump() {
         let dump: Vec<u8> =
@@ -233,6 +300,15 @@ mod tests {
             (vec![&*public, "AGE-SECRET-KEY-1QQ"], "recipients[1] is no public key"),
             (vec!["ssh-dss AAAA"], "recipients[0]"),
             (vec!["ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQ=="], "recipients[0]"),
+            // All zeros, of 2048 bits: one modulus, one Ed25519 key.
+            (
+                vec![&*public, &*format!("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ{}", "A".repeat(342))],
+                "recipients[1] is no public key to encrypt to: a number in it is zero",
+            ),
+            (
+                vec![&*format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{}", "A".repeat(43))],
+                "recipients[0] is no public key to encrypt to: a number in it is zero",
+            ),
             (vec!["age1tag1qq"], "recipients[0]"),
             (vec!["age1tagpq1qq"], "recipients[0]"),
         ] {

@@ -7,8 +7,10 @@ use crate::MySql;
 const GRANTS: &str = "GRANT the account what the README lists for this engine: SELECT, SHOW VIEW, TRIGGER and EVENT, and the right to \
                       read routines";
 
-const SYMPTOMS: [Symptom; 37] = [
+const SYMPTOMS: [Symptom; 39] = [
     Symptom::new(Cause::GrantMissing, &["access denied for user", "to database"]).hint(GRANTS),
+    Symptom::new(Cause::GrantMissing, &["execute command denied to user"])
+        .hint("GRANT the account EXECUTE on the functions that views call"),
     Symptom::new(Cause::GrantMissing, &["command denied to user"]).hint(GRANTS),
     Symptom::new(Cause::GrantMissing, &["access denied; you need"]).hint(GRANTS),
     Symptom::new(Cause::LoginRefused, &["account is locked"]).hint("ALTER USER … ACCOUNT UNLOCK"),
@@ -36,7 +38,10 @@ const SYMPTOMS: [Symptom; 37] = [
         .hint("check spec.connection.port, and whether what listens there is this kind of server"),
     Symptom::new(Cause::ServerNotReady, &["server shutdown in progress"]),
     Symptom::new(Cause::ConnectionLost, &["lost connection to"]),
-    Symptom::new(Cause::ConnectionLost, &["server has gone away"]),
+    Symptom::new(Cause::ServerResourcesExhausted, &["packet bigger than"])
+        .hint("raise max_allowed_packet in the server: a row has to fit, as hexadecimal digits where it is no text"),
+    Symptom::new(Cause::ConnectionLost, &["server has gone away"])
+        .hint("the server's log says whether it was restarted; a row that is larger than its max_allowed_packet has the same effect"),
     Symptom::new(Cause::TlsNotOffered, &["ssl is required", "support it"]),
     Symptom::new(Cause::CertificateRejected, &["ssl", "certificate"]),
     Symptom::new(Cause::TlsFailed, &["ssl connection error"]),
@@ -108,6 +113,15 @@ mod tests {
                 "mariadb-dump: Couldn't execute 'show create table `v`': SHOW VIEW command denied to user \
                  'half'@'127.0.0.1' for table `shop`.`v` (1142)\n",
                 Some("GrantMissing"),
+            ),
+            (
+                "mariadb-dump: Couldn't execute 'SHOW FIELDS FROM `v`': execute command denied to user 'backup'@'%' for routine \
+                 'shop.f' (1370)\n",
+                Some("GrantMissing"),
+            ),
+            (
+                "ERROR 1153 (08S01) at line 5: Got a packet bigger than '…' bytes\n",
+                Some("ServerResourcesExhausted"),
             ),
             (
                 "mysqldump: Couldn't execute 'FLUSH /*!40101 LOCAL */ TABLES': Access denied; you need (at least one of) the \

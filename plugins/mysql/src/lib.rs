@@ -53,7 +53,7 @@ impl Plugin for MySql {
 
     fn plan(request: &Request, settings: &Settings) -> Result<BackupPlan, Refusal> {
         let flavor = Flavor::of(request)?;
-        let version = settings.version(request, flavor)?;
+        let version = settings.version(request.server_version(), flavor)?;
         let named = settings.databases(request)?;
         let client = Client::of(request, flavor)?;
         let plan = BackupPlan::new().image(flavor.image_name(version));

@@ -16,7 +16,7 @@ const VERSION: &str = "select version()";
 impl Probe for MySql {
     fn probe(request: &Request, settings: &Settings) -> Result<ProbePlan, Refusal> {
         let flavor = Flavor::of(request)?;
-        let version = settings.version(request, flavor)?;
+        let version = settings.version(request.server_version(), flavor)?;
         let (client, named) = (Client::of(request, flavor)?, settings.databases(request)?);
         let size = format!(
             "select coalesce(sum(t.data_length + t.index_length), 0) from information_schema.tables as t where {}",
@@ -93,7 +93,7 @@ mod tests {
             (
                 "mariadb",
                 json!({"databases": ["a", "--help"]}),
-                &["version", "size", "check-1", "check-2", "check-3"],
+                &["version", "size", "check-1", "check-2", "check-3", "check-4"],
             ),
         ] {
             let plan = probe_of::<MySql>(&request(database_type).with_settings(&settings));

@@ -28,7 +28,7 @@ const CURRENT: &str = "database()";
 impl Restore for MySql {
     fn restore(request: &RestoreRequest, settings: &Settings) -> Result<RestorePlan, Refusal> {
         let flavor = Flavor::of(&request.target)?;
-        let version = settings.version(&request.target, flavor)?;
+        let version = settings.version(request.source_version(), flavor)?;
         let named = settings.databases(&request.target)?;
         let client = Client::of(&request.target, flavor)?;
         if !request.renames.is_empty() {
@@ -139,6 +139,27 @@ mod tests {
                 assert_eq!(words[words.len() - 2..], ["--", "{item}"]);
             }
             assert!(plan.existing.is_some());
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_one_that_made_the_backup() {
+        for (kind, key, value, settings, image) in [
+            ("mariadb", "client-image", "docker.io/library/mariadb:10.11", json!({}), "mariadb-10.11"),
+            ("mariadb", "client-image", "docker.io/library/mariadb:11", json!({}), "mariadb"),
+            ("mariadb", "server-version", "10.11.18-MariaDB-0+deb12u1", json!({}), "mariadb-10.11"),
+            (
+                "mariadb",
+                "client-image",
+                "docker.io/library/mariadb:10.11",
+                json!({"serverVersion": "11"}),
+                "mariadb",
+            ),
+            ("mysql", "client-image", "docker.io/library/mysql:8.4", json!({}), "mysql-8.4"),
+            ("mysql", "other", "8.4", json!({}), "mysql"),
+        ] {
+            let plan = restore_of::<MySql>(&request(kind, &settings).with_fact(key, value));
+            assert_eq!(plan.image.as_deref(), Some(image), "{kind} {value} {settings}");
         }
     }
 

@@ -38,15 +38,16 @@ impl Flavor {
         }
     }
 
-    /// The oldest client that is not older than the server: a newer one may lack an old way to log in.
-    fn version_for(self, server: &[u32]) -> Option<&'static str> {
+    /// The oldest client that is not older than the server, or for a restore than the client that made the backup: a newer one
+    /// may lack an old way to log in.
+    fn version_for(self, known: &[u32]) -> Option<&'static str> {
         let numbers = |version: &str| {
             version.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>()
         };
         // `9` is every 9.x: what a version does not say is not compared.
         let fits = |version: &&&str| {
             let client = numbers(version);
-            client.as_slice() >= server.get(..client.len()).unwrap_or(server)
+            client.as_slice() >= known.get(..client.len()).unwrap_or(known)
         };
         self.versions().iter().rev().find(fits).copied()
     }
@@ -92,11 +93,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Version of the client.
-    pub(crate) fn version(&self, request: &Request, flavor: Flavor) -> Result<&str, Refusal> {
+    /// Version of the client, given what it has to deal with.
+    pub(crate) fn version(&self, known: Option<Vec<u32>>, flavor: Flavor) -> Result<&str, Refusal> {
         let versions = flavor.versions();
-        let server = request.server_version();
-        let follows = server.and_then(|server| flavor.version_for(&server));
+        let follows = known.and_then(|known| flavor.version_for(&known));
         match &self.server_version {
             None => Ok(follows.or(versions.first().copied()).unwrap_or_default()),
             Some(version) if versions.contains(&version.as_str()) => Ok(version),

@@ -5,7 +5,7 @@ use db_backup_plugin_sdk::{Cause, Diagnose, Diagnosis, Failure, Symptom, diagnos
 
 use crate::Postgres;
 
-const SYMPTOMS: [Symptom; 45] = [
+const SYMPTOMS: [Symptom; 47] = [
     Symptom::new(Cause::PasswordRejected, &["password authentication failed"]),
     Symptom::new(Cause::PasswordRejected, &["no password supplied"])
         .hint("the password in the Secret that spec.connection.credentials names is empty: correct it"),
@@ -43,6 +43,12 @@ const SYMPTOMS: [Symptom; 45] = [
     Symptom::new(Cause::SelectionMatchesNothing, &["no matching tables were found"]),
     Symptom::new(Cause::SelectionMatchesNothing, &["no matching schemas were found"]),
     Symptom::new(Cause::ClientTooOld, &["server version mismatch"]),
+    // What a newer `pg_restore` begins with: no backup of a server of this version that its own client made does.
+    Symptom::new(Cause::ClientTooNew, &["unrecognized configuration parameter"]).hint(
+        "restore into a server of at least the version that was backed up; if this is one, its version was not known yet when it \
+         was backed up: take a new backup, if need be with spec.settings.serverVersion, and restore that",
+    ),
+    Symptom::new(Cause::BackupTooNew, &["unsupported version", "in file header"]),
     Symptom::new(Cause::GrantMissing, &["permission denied for large object"])
         .hint("GRANT SELECT ON LARGE OBJECT … to the role: pg_read_all_data does not cover them"),
     Symptom::new(Cause::GrantMissing, &["permission denied for database"])
@@ -161,6 +167,12 @@ mod tests {
                 Some("DataDamaged"),
             ),
             ("pg_restore: error: input file is too short (read 0, expected 5)\n".to_owned(), None),
+            // As the agent passes it on, without what it quotes.
+            (
+                "pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter \"…\"\n".to_owned(),
+                Some("ClientTooNew"),
+            ),
+            ("pg_restore: error: unsupported version (1.16) in file header\n".to_owned(), Some("BackupTooNew")),
         ];
         let table: Vec<_> = table.iter().map(|(stderr, reason)| (stderr.as_str(), *reason)).collect();
         assert_explained::<Postgres>(&table);

@@ -46,7 +46,7 @@ impl Plugin for Postgres {
         let named = settings.databases(request)?;
         let client = dump::Client::of(request)?;
         let with_globals = settings.with_globals(&named);
-        let plan = BackupPlan::new().image(settings.major(request).to_string());
+        let plan = BackupPlan::new().image(settings.major(request.server_version()).to_string());
         let plan = if with_globals { plan.part(client.globals()) } else { plan };
         let list = if named.is_empty() {
             client.list_all(&settings.maintenance_database)

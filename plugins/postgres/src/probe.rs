@@ -53,7 +53,7 @@ impl Probe for Postgres {
             })
         };
         let plan = ProbePlan::new()
-            .image(settings.major(request).to_string())
+            .image(settings.major(request.server_version()).to_string())
             .query("server", client.query(database, SERVER))
             .query("databases", databases);
         Ok(named.iter().take(MAX_LOOKED_INTO).enumerate().fold(plan, |plan, (index, name)| {

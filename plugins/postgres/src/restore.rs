@@ -31,7 +31,7 @@ impl Restore for Postgres {
         // Roles belong to the server and not to some of its databases.
         let with_globals = settings.with_globals(&named) && request.databases.is_empty();
         let plan = RestorePlan::new()
-            .image(settings.major(&request.target).to_string())
+            .image(settings.major(request.source_version()).to_string())
             .existing(client.query(maintenance, LIST_ALL), Separator::Nul);
         let plan = if with_globals {
             plan.part(PartRestore::new("globals", client.load_globals(maintenance)).required())
@@ -141,6 +141,30 @@ mod tests {
         assert_eq!(create[create.len() - 2..], ["--", "{item}"]);
         assert!(create.contains(&"--maintenance-db=admin".to_owned()));
         assert_eq!(argv(&database.clear[0].process)[0], "dropdb");
+    }
+
+    #[test]
+    fn the_client_is_the_one_that_made_the_backup() {
+        let (client, server) = ("client-image", "server-version");
+        for (settings, facts, image) in [
+            (json!({}), &[][..], "18"),
+            (
+                json!({}),
+                &[(client, "docker.io/library/postgres:15"), (server, "15.18 (Debian 15.18-0)")],
+                "15",
+            ),
+            // A server that was not known yet: an older client cannot read the archive.
+            (json!({}), &[(client, "docker.io/library/postgres:18"), (server, "15.18")], "18"),
+            (json!({}), &[(client, "registry.example.com/own"), (server, "16.4")], "16"),
+            (json!({}), &[(server, "9.6.24")], "14"),
+            (json!({}), &[(client, "postgres:19")], "18"),
+            (json!({"serverVersion": 17}), &[(client, "docker.io/library/postgres:15")], "17"),
+        ] {
+            let request = request(&settings, &[]);
+            let request = facts.iter().fold(request, |request, (key, value)| request.with_fact(key, value));
+            let plan = restore_of::<Postgres>(&request);
+            assert_eq!(plan.image.as_deref(), Some(image), "{settings} {facts:?}");
+        }
     }
 
     #[test]

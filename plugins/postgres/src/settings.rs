@@ -65,11 +65,12 @@ impl Settings {
         Ok(both(named, issues.refuse_any())?.0)
     }
 
-    /// Major version of the client: the oldest that is not older than the server. Of an unknown server the newest.
-    pub(crate) fn major(&self, request: &Request) -> u16 {
+    /// Major version of the client: the oldest that is not older than what it has to deal with, a server or for a restore the
+    /// client that made the backup. Of an unknown version the newest.
+    pub(crate) fn major(&self, version: Option<Vec<u32>>) -> u16 {
         let [newest, ..] = MAJORS;
-        let server = request.server_version().and_then(|numbers| numbers.first().copied());
-        let fits = |major: &u16| server.is_some_and(|server| u32::from(*major) >= server);
+        let known = version.and_then(|numbers| numbers.first().copied());
+        let fits = |major: &u16| known.is_some_and(|known| u32::from(*major) >= known);
         self.server_version.unwrap_or_else(|| MAJORS.into_iter().rev().find(fits).unwrap_or(newest))
     }
 

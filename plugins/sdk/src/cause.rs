@@ -45,6 +45,10 @@ pub enum Cause {
     RowSecurityActive,
     /// The client is older than the server.
     ClientTooOld,
+    /// The client is newer than the server.
+    ClientTooNew,
+    /// The backup was made by a newer client than the one that is to restore it.
+    BackupTooNew,
     /// A lock was not to be had in time.
     LockTimeout,
     /// The server ended a statement that took too long.
@@ -107,6 +111,12 @@ impl Cause {
             Self::GrantMissing => format!("the account may not read everything on the server {server}"),
             Self::RowSecurityActive => "row security would hide rows from the backup".to_owned(),
             Self::ClientTooOld => format!("the client image is older than the server {server}"),
+            Self::ClientTooNew => {
+                format!("the client image says what the server {server} does not know, because it is older")
+            }
+            Self::BackupTooNew => {
+                "a newer client made the backup than the one that is to restore it".to_owned()
+            }
             Self::LockTimeout => format!("a lock on the server {server} was not to be had in time"),
             Self::StatementTimeout => format!("the server {server} ended a statement that took too long"),
             Self::StatementCancelled => format!("the server {server} cancelled a statement"),
@@ -163,6 +173,12 @@ impl Cause {
             Self::GrantMissing => "grant the account what the README lists for this engine",
             Self::RowSecurityActive => "let the account see all rows",
             Self::ClientTooOld => "remove spec.settings.serverVersion or spec.image, or write a newer one",
+            Self::ClientTooNew => {
+                "restore into a server that is at least as new as the one that was backed up"
+            }
+            Self::BackupTooNew => {
+                "remove spec.settings.serverVersion or spec.image, or write the version of that client"
+            }
             Self::LockTimeout | Self::SchemaChanged => "back up at a time at which nobody changes tables",
             Self::StatementTimeout => "give the account no limit for the time of a statement",
             Self::ObjectInvalid => "repair or drop the object that is named",
@@ -202,6 +218,8 @@ impl Cause {
             | Self::GrantMissing
             | Self::RowSecurityActive
             | Self::ClientTooOld
+            | Self::ClientTooNew
+            | Self::BackupTooNew
             | Self::StatementTimeout
             | Self::ObjectInvalid
             | Self::DataDamaged

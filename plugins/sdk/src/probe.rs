@@ -70,10 +70,14 @@ impl Request {
 
     /// The version of the server that an earlier probe found: its leading numbers, `[10, 11]` of `10.11.6-MariaDB`.
     pub fn server_version(&self) -> Option<Vec<u32>> {
-        let version = &self.server.as_ref()?.version;
-        let numbers = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
-        numbers.split('.').map(|number| number.parse().ok()).collect()
+        numbers(&self.server.as_ref()?.version)
     }
+}
+
+/// The numbers that a version begins with: `[18, 6]` of `18.6 (Debian 18.6-3)`.
+pub(crate) fn numbers(version: &str) -> Option<Vec<u32>> {
+    let numbers = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    numbers.split('.').map(|number| number.parse().ok()).collect()
 }
 
 impl ProbePlan {

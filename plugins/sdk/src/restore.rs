@@ -2,7 +2,7 @@
 
 use crate::{
     Effect, Input, Listing, Load, PartRestore, Plugin, Process, Refusal, RestorePlan, RestoreRequest,
-    Separator, Signs, Step, settings,
+    Separator, Signs, Step, probe::numbers, settings,
 };
 
 /// A plugin that restores what it has backed up. The function is pure.
@@ -19,6 +19,24 @@ pub fn restore<P: Restore>(request: &RestoreRequest) -> Result<RestorePlan, Refu
     let settings = settings::parse(&request.target.settings)?;
     request.target.refuse_unusable_text()?;
     P::restore(request, &settings)
+}
+
+impl RestoreRequest {
+    /// Version of the tools that made the backup, by the tag of their image, or else of the server that was backed up: its
+    /// leading numbers. The tools that restore are to be these: older ones may not read the backup, and newer ones may say what
+    /// an old server does not know. None: nobody knows.
+    pub fn source_version(&self) -> Option<Vec<u32>> {
+        let fact = |key| self.facts.iter().find(|fact| fact.key == key).map(|fact| fact.value.as_str());
+        let tag = fact("client-image").and_then(tag).and_then(numbers);
+        tag.or_else(|| fact("server-version").and_then(numbers))
+    }
+}
+
+/// Of a full reference: `18` of `registry.example.com:5000/postgres:18@sha256:…`.
+fn tag(reference: &str) -> Option<&str> {
+    let (name, _) = reference.split_once('@').unwrap_or((reference, ""));
+    let (_, name) = name.rsplit_once('/').unwrap_or(("", name));
+    name.split_once(':').map(|(_, tag)| tag)
 }
 
 impl RestorePlan {
@@ -152,4 +170,31 @@ impl PartRestore {
 
 fn step(purpose: impl Into<String>, process: Process) -> Step {
     Step { purpose: purpose.into(), process, exit_codes: vec![0] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    #[test]
+    fn the_tools_of_the_backup_come_before_its_server() {
+        for (facts, expected) in [
+            (&[][..], None),
+            (&[("client-image", "docker.io/library/postgres:15")], Some(&[15][..])),
+            (&[("client-image", "r:5000/a/postgres:16.4-alpine@sha256:00")], Some(&[16, 4])),
+            (&[("client-image", "r:5000/postgres:18"), ("server-version", "15.18 (Debian)")], Some(&[18])),
+            // Tags that tell of no version.
+            (&[("server-version", "15.18 (Debian)"), ("client-image", "r:5000/postgres")], Some(&[15, 18])),
+            (
+                &[("client-image", "postgres:latest"), ("server-version", "10.11.6-MariaDB")],
+                Some(&[10, 11, 6]),
+            ),
+            (&[("client-image", "x@sha256:12"), ("server-version", "?"), ("other", "9")], None),
+        ] {
+            let request = RestoreRequest::example(Request::example("postgres"));
+            let request = facts.iter().fold(request, |request, (key, value)| request.with_fact(key, value));
+            assert_eq!(request.source_version().as_deref(), expected, "{facts:?}");
+        }
+    }
 }

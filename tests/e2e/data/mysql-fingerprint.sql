@@ -25,6 +25,8 @@ SELECT event_schema, 'event', event_name, SHA2(event_definition, 256), status, s
 SELECT CONCAT('CHECKSUM TABLE ', GROUP_CONCAT(
     CONCAT('`', REPLACE(table_schema, '`', '``'), '`.`', REPLACE(table_name, '`', '``'), '`') ORDER BY table_schema, table_name))
   INTO @checksums FROM information_schema.tables
-  WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys');
+  WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+  -- MySQL's checksum of a table with a multi-valued index is not one of its content.
+  AND table_name <> 'multi_valued';
 PREPARE checksums FROM @checksums;
 EXECUTE checksums;

@@ -48,4 +48,4 @@ SELECT pg_catalog.format('SELECT ''sequence'', %L, last_value, is_called FROM %s
   FROM pg_temp.relations WHERE relkind = 'S' ORDER BY name \gexec
 SELECT pg_catalog.format(
     'SELECT ''rows'', %L, count(*), pg_catalog.md5(pg_catalog.string_agg(r::text, E''\n'' ORDER BY r::text)) FROM %s r', name, name)
-  FROM pg_temp.relations WHERE relkind IN ('r', 'p', 'm', 'v') ORDER BY name \gexec
+  FROM pg_temp.relations WHERE relkind IN ('r', 'p', 'm', 'v') AND relispopulated ORDER BY name \gexec

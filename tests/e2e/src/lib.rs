@@ -9,6 +9,7 @@ mod certificates;
 mod cli;
 mod clouds;
 mod comeback;
+mod everything;
 mod folder;
 mod kubectl;
 mod leaks;

@@ -72,6 +72,17 @@ impl Fingerprint {
         Self(self.0.into_values().map(|text| (name.to_owned(), text)).collect())
     }
 
+    /// Names of its databases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// And this, which belongs to no database.
+    pub(crate) fn and(mut self, what: &str, text: String) -> Self {
+        self.0.insert(what.to_owned(), text);
+        self
+    }
+
     /// Makes sure that a restored server holds the same as this one.
     ///
     /// # Errors
@@ -122,16 +133,23 @@ impl Server {
     /// # Errors
     /// The server's.
     pub fn fingerprint(&self, owners: bool) -> Result<Fingerprint> {
+        self.shown(owners, "")
+    }
+
+    /// The same, and what this SQL shows.
+    pub(crate) fn shown(&self, owners: bool, more: &str) -> Result<Fingerprint> {
         let databases = match self.engine() {
             Engine::Postgres15 | Engine::Postgres18 | Engine::PostgresTls => self
                 .databases()?
                 .into_iter()
                 .map(|name| {
-                    let sql = format!("\\set owners {owners}\n{POSTGRES_FINGERPRINT}");
+                    let sql = format!("\\set owners {owners}\n{POSTGRES_FINGERPRINT}\n{more}");
                     self.sql(&name, &sql).map(|text| (name, text))
                 })
                 .collect::<Result<_>>()?,
-            Engine::MariaDb | Engine::MySql => by_database(&self.sql("", MYSQL_FINGERPRINT)?),
+            Engine::MariaDb | Engine::MySql => {
+                by_database(&self.sql("", &format!("{MYSQL_FINGERPRINT}\n{more}"))?)
+            }
             Engine::FerretDb => {
                 by_database(&self.exec([self.client("mongoprobe"), vec!["dump".into()]].concat()).text()?)
             }
@@ -177,7 +195,7 @@ impl Server {
     }
 }
 
-fn from_hex(hex: &str) -> String {
+pub(crate) fn from_hex(hex: &str) -> String {
     let digits: Vec<u8> =
         hex.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
     let bytes = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
@@ -260,8 +278,8 @@ fn fill_mysql(server: &Server) -> Result<()> {
     };
     let login = server.backup_login();
     let all = match server.engine() {
-        Engine::MySql => "select, show view, trigger, event, lock tables, process, show_routine",
-        _ => "select, show view, trigger, event, lock tables, process",
+        Engine::MySql => "select, show view, trigger, event, lock tables, process, execute, show_routine",
+        _ => "select, show view, trigger, event, lock tables, process, execute",
     };
     let lacking = [
         ("no_trigger", "select, show view, event"),

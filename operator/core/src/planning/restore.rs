@@ -62,7 +62,7 @@ fn planned(
         databases: restore.spec.databases.clone(),
         renames: renames(restore),
         mode: mode(restore.spec.mode),
-        facts: vec![],
+        facts: source.facts.clone(),
     };
     let Some(plan) = plugin.restore_plan(&request)? else {
         return Err(Refusal::Issues(vec![Issue {
@@ -91,4 +91,81 @@ fn in_restore(issue: Issue) -> Issue {
         .into_iter()
         .find_map(|(from, to)| Some(format!("{to}{}", issue.path.strip_prefix(from)?)));
     Issue { path: path.unwrap_or(issue.path), ..issue }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use dbbackup_protocol::{
+        contract::{Description, Fact, Fault, Request},
+        plan::BackupPlan,
+    };
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::{imagepolicy::ImagePolicy, render::RenderConfig, restoring::resolve};
+
+    /// Remembers what it is asked, and refuses it.
+    struct Asked(Description, RefCell<Vec<RestoreRequest>>);
+
+    impl PlanSource for Asked {
+        fn identity(&self) -> PluginRef {
+            PluginRef { id: "x".into(), version: "1.0.0".into(), digest: "sha256:0".into() }
+        }
+        fn description(&self) -> &Description {
+            &self.0
+        }
+        fn validate_settings(
+            &self,
+            settings: Option<&Map<String, Value>>,
+        ) -> Result<Map<String, Value>, Vec<Issue>> {
+            Ok(settings.cloned().unwrap_or_default())
+        }
+        fn plan(&self, _: &Request) -> Result<Result<BackupPlan, Vec<Issue>>, Fault> {
+            Ok(Err(vec![]))
+        }
+        fn restore_plan(
+            &self,
+            request: &RestoreRequest,
+        ) -> Result<Option<Result<RestorePlan, Vec<Issue>>>, Fault> {
+            self.1.borrow_mut().push(request.clone());
+            let message = "no".to_owned();
+            Ok(Some(Err(vec![Issue { path: "/connection/host".into(), reason: "Refused".into(), message }])))
+        }
+    }
+
+    #[test]
+    fn a_plugin_is_told_of_the_backup_and_its_words_point_into_the_restore() {
+        let restore: DatabaseRestore = serde_json::from_value(json!({
+            "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseRestore", "metadata": {"namespace": "shop", "name": "back"},
+            "spec": {
+                "databaseType": "x", "target": {"host": "db"},
+                "source": {"storage": {"type": "pvc", "pvcName": "backups", "path": "shop/orders/1"}}
+            }
+        }))
+        .unwrap();
+        let plugin = Asked(
+            Description {
+                id: "x".into(),
+                version: "1.0.0".into(),
+                summary: String::new(),
+                database_types: vec!["x".into()],
+                default_port: None,
+                bindings: vec![],
+                images: vec![],
+                settings_schema: "{}".into(),
+                labels: vec![],
+            },
+            RefCell::default(),
+        );
+        let mut source = resolve(&restore, &crate::restoring::Sources::default()).unwrap();
+        source.facts = vec![Fact { key: "client-image".into(), value: "x:15".into() }];
+        let administration =
+            Administration { images: ImagePolicy::default(), render: RenderConfig::new("operator:1") };
+        let refused = plan_restore(&restore, &source, &plugin, &administration).unwrap_err();
+        assert_eq!(refused.message, "spec.target.host: no");
+        let asked = plugin.1.borrow();
+        assert_eq!(asked.iter().map(|request| &request.facts).collect::<Vec<_>>(), [&source.facts]);
+    }
 }

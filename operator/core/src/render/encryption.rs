@@ -82,7 +82,12 @@ fn ssh_problem(algorithm: &str, key: &str) -> Option<&'static str> {
         "ssh-rsa" => key.starts_with(SSH_RSA) && key.len() >= SSH_RSA_CHARACTERS,
         _ => return Some("is of a kind that cannot encrypt: use an ssh-ed25519 or ssh-rsa key"),
     };
-    (!whole || !base64).then_some("is no whole SSH key (RSA needs 2048 bits): copy the line of the .pub file")
+    if !whole || !base64 {
+        return Some("is no whole SSH key (RSA needs 2048 bits): copy the line of the .pub file");
+    }
+    let number = key.trim_end_matches(['A', '=']).len();
+    let zeros = if algorithm == "ssh-rsa" { number < key.len() / 2 } else { number <= SSH_ED25519.len() };
+    zeros.then_some("is made of zeros: nobody has a private key for it")
 }
 
 /// Bech32's checksum of 30 bits, for a text of any length as age has it (BIP 173, "Checksum").
@@ -124,6 +129,8 @@ mod tests {
             (&*rsa(372), None),
             (&*rsa(716), None),
             (&*rsa(200), Some("2048 bits")),
+            (&*format!("ssh-rsa {SSH_RSA}DAQABAAABAQ{}", "A".repeat(342)), Some("made of zeros")),
+            (&*format!("ssh-ed25519 {SSH_ED25519}{}", "A".repeat(43)), Some("made of zeros")),
             (&*mistyped, Some("mistyped")),
             (X25519.trim_end_matches('a'), Some("62 characters")),
             (&*X25519.to_uppercase(), Some("begins with age1")),

@@ -23,6 +23,9 @@ use crate::{
 /// Longest wait, as for backups.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
 
+/// What to do about a target of which nobody knows what it lacks.
+const INCOMPLETE: &str = "the target may be incomplete: do not use it, and restore anew, with spec.mode: Replace if something is in it";
+
 /// What is known of a restore.
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
@@ -86,8 +89,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
         (Some(job), _) => draft.follow(job, &old, now),
         (None, _) if old.job.is_some() => {
             let message = format!(
-                "Job {} vanished before its outcome was known: look at the target before you use it, and make another \
-                 DatabaseRestore",
+                "Job {} vanished before its outcome was known",
                 old.job.as_deref().unwrap_or_default()
             );
             draft.failed("Lost", &message, TargetState::Incomplete, now);
@@ -168,12 +170,9 @@ impl Draft {
             }
             RunResult::Failed => {
                 self.report(report);
-                let (reason, mut message) = why.unwrap_or_default();
+                let (reason, message) = why.unwrap_or_default();
                 // Plugins know backups' fields.
-                message = message.replace("spec.connection.", "spec.target.");
-                if reason == "ReportLost" {
-                    message = format!("{message}; look at the target before you use it");
-                }
+                let message = message.replace("spec.connection.", "spec.target.");
                 let target = match self.status.target {
                     Some(target) => target,
                     None if never_ran(job) => TargetState::Unchanged,
@@ -211,9 +210,11 @@ impl Draft {
     }
 
     fn failed(&mut self, reason: &str, message: &str, target: TargetState, now: Timestamp) {
+        let remedy =
+            if target == TargetState::Incomplete { format!("; {INCOMPLETE}") } else { String::new() };
         self.status.phase = Some(RestorePhase::Failed);
         self.status.target = Some(target);
-        self.status.failure_reason = Some(format!("{reason}: {message}"));
+        self.status.failure_reason = Some(format!("{reason}: {message}{remedy}"));
         self.status.completion_time = Some(Time(now));
     }
 
@@ -269,6 +270,6 @@ fn word(target: TargetState) -> &'static str {
     match target {
         TargetState::Unchanged => "unchanged",
         TargetState::Complete => "complete",
-        TargetState::Incomplete => "incomplete: do not use it",
+        TargetState::Incomplete => "incomplete",
     }
 }

@@ -8,11 +8,14 @@ use dbbackup_api::{
     status::RunRecord,
     storage::StorageDestination,
 };
-use dbbackup_protocol::{contract::Issue, layout};
+use dbbackup_protocol::{
+    contract::{Fact, Issue},
+    layout,
+};
 use serde_json::{Map, Value, json};
 
 use super::choose::{Finished, doubt, is_going, newest, of_run};
-use crate::{location::bare_spec, render::destination};
+use crate::{location::bare_spec, probing::known_server, render::destination};
 
 /// The source of a restore, found.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +30,8 @@ pub struct Source {
     pub snapshot: Option<String>,
     /// What the user has to know of the choice.
     pub notes: Vec<String>,
+    /// How the backup was made, for the plugin: as `wit/restore.wit` has it.
+    pub facts: Vec<Fact>,
 }
 
 /// What is there that a restore may speak of.
@@ -75,7 +80,8 @@ pub fn resolve(restore: &DatabaseRestore, sources: &Sources) -> Result<Source, N
         (None, None, Some(storage)) => {
             let folder = storage.path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
             let object = as_backup(restore, Unsaid::default(), storage)?;
-            Ok(Source { object, folder, manifest_sha256: None, snapshot: None, notes: vec![] })
+            // The manifest says who made it, and only the pod gets to see it.
+            Ok(Source { object, folder, manifest_sha256: None, snapshot: None, notes: vec![], facts: vec![] })
         }
         _ => Err((
             "SourceInvalid",
@@ -113,7 +119,9 @@ fn of_backup(
         }
     };
     let object = as_backup(restore, Unsaid::of(backup), &backup.spec.storage_destination)?;
-    Ok(Source { object, folder, manifest_sha256, snapshot: None, notes: note.into_iter().collect() })
+    let facts = facts(known_server(backup).map(|server| server.version), None);
+    let notes = note.into_iter().collect();
+    Ok(Source { object, folder, manifest_sha256, snapshot: None, notes, facts })
 }
 
 /// What a snapshot tells of. `backup` is the `DatabaseBackup` that it is of, if that is there.
@@ -140,7 +148,18 @@ fn recorded(
         manifest_sha256: Some(location.manifest_sha256.clone()),
         snapshot: Some(name),
         notes: spoken.into_iter().chain(note).collect(),
+        facts: facts(
+            snapshot.spec.backup.server_version.clone(),
+            Some(snapshot.spec.backup.client_image.clone()),
+        ),
     })
+}
+
+fn facts(server_version: Option<String>, client_image: Option<String>) -> Vec<Fact> {
+    [("server-version", server_version), ("client-image", client_image)]
+        .into_iter()
+        .filter_map(|(key, value)| Some(Fact { key: key.to_owned(), value: value? }))
+        .collect()
 }
 
 /// The operator's own snapshots lie where its runs write. One that somebody has made by hand is no way to what another namespace

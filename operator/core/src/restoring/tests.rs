@@ -188,7 +188,9 @@ fn a_job_is_made_once_and_followed_to_its_end() {
         let status = decision.status;
         assert!(!decision.create, "{job:?}");
         assert_eq!((status.phase, status.target), (Some(phase), target), "{job:?}");
-        assert!(status.failure_reason.as_deref().unwrap_or_default().starts_with(reason), "{status:?}");
+        let why = status.failure_reason.as_deref().unwrap_or_default();
+        assert!(why.starts_with(reason), "{status:?}");
+        assert_eq!(why.contains("do not use it"), target == Some(TargetState::Incomplete), "{why}");
         let marked = status.conditions.iter().find(|it| it.type_ == "TargetIncomplete").unwrap();
         assert_eq!(marked.status == "True", target == Some(TargetState::Incomplete));
         assert_eq!(decision.events.len(), usize::from(phase != RestorePhase::Running));

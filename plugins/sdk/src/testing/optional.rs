@@ -34,6 +34,13 @@ impl RestoreRequest {
     pub fn example(target: Request) -> Self {
         Self { target, databases: Vec::new(), renames: Vec::new(), mode: Mode::Refuse, facts: Vec::new() }
     }
+
+    /// With one more fact of how the backup was made.
+    #[must_use]
+    pub fn with_fact(mut self, key: &str, value: &str) -> Self {
+        self.facts.push(Fact { key: key.to_owned(), value: value.to_owned() });
+        self
+    }
 }
 
 /// The plan of a restore, asked for twice: every part of the plugin's own backup has its place in it.

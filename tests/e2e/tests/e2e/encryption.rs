@@ -8,7 +8,7 @@ use dbbackup_protocol::manifest::Cipher;
 use serde_json::json;
 
 /// A public and a private key of `age-keygen`.
-fn pair() -> Result<(String, String)> {
+pub(crate) fn pair() -> Result<(String, String)> {
     let made = Command::new("age-keygen").output().context("age-keygen: tests/setup installs it")?;
     let private = String::from_utf8(made.stdout)?;
     let public =

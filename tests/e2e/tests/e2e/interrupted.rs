@@ -15,6 +15,14 @@ fn half_way<'w>(world: &'w World, store: &Store, spec: Spec) -> Result<Backup<'w
     Ok(backup)
 }
 
+/// Kills this program in the client of a pod whose image has no shell: one comes from beside it and sees the client's processes.
+pub(crate) fn kill_beside(world: &World, pod: &str, program: &str) -> Result<()> {
+    let beside =
+        ["debug", pod, "--target=client", "--profile=restricted", "--image=db-backup.test/busybox:1"];
+    let script = ["--", "sh", "-c", &killer(program)];
+    world.kubectl(beside.into_iter().chain(script)).text().map(drop)
+}
+
 /// A script that waits for a program of its container and kills it.
 fn killer(program: &str) -> String {
     format!(
@@ -65,11 +73,7 @@ fn a_mongodump_that_is_killed() -> Result<()> {
         let backup = half_way(world, &store, spec)?;
         let run = backup.run_of(TOKEN);
         let pod = run.pod_with_running("client")?;
-        // The image has no shell, so one comes from beside it and sees the client's processes.
-        let beside =
-            ["debug", &pod, "--target=client", "--profile=restricted", "--image=db-backup.test/busybox:1"];
-        let script = ["--", "sh", "-c", &killer("mongodump")];
-        world.kubectl(beside.into_iter().chain(script)).text()?;
+        kill_beside(world, &pod, "mongodump")?;
         run.ended()?.failed("DumpKilled", &["mongodump", "SIGKILL"])
     })
 }

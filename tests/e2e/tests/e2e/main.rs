@@ -16,6 +16,7 @@ mod images;
 mod interrupted;
 mod itself;
 mod leader;
+mod matrix;
 mod mongodb;
 mod mysql;
 mod naming;

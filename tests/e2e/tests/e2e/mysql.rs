@@ -161,3 +161,32 @@ fn what_mysql_cannot_dump_whole_is_no_backup() -> Result<()> {
 fn what_mariadb_cannot_dump_whole_is_no_backup() -> Result<()> {
     cannot_be_dumped_whole(Engine::MariaDb, "select seq as n from seq_1_to_400000")
 }
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn functions_that_views_call_are_to_be_executed_in_mariadb() -> Result<()> {
+    run("mariadb-functions", |world| {
+        let (server, store) = (world.server(Engine::MariaDb)?, world.claim("backups", "64Mi")?);
+        let (account, password) = ("no_execute", nasty_secret("no_execute"));
+        let quoted = password.replace('\\', "\\\\").replace('\'', "\\'");
+        server.sql(
+            "",
+            &format!(
+                "create database shop; use shop; create table t (i int); insert into t values (1); \
+                 create function twice(i int) returns int deterministic return 2 * i; \
+                 create view calls as select twice(i) as n from t; create view above as select n from calls; \
+                 create user {account}@'%' identified by '{quoted}'; \
+                 grant select, show view, trigger, event on *.* to {account}@'%';"
+            ),
+        )?;
+        world.secret("login", &[("username", account), ("password", &password)])?;
+        let backup = world.backup("shop", of(&server, &store))?;
+        let words = ["(found: shop.calls calls shop.twice)", "GRANT EXECUTE"];
+        let object = backup.is_probed("False", "GrantMissing")?;
+        let told = object["status"]["conditions"].to_string();
+        ensure!(told.contains(words[0]), "{told}");
+        backup.run_now()?.ended()?.failed("GrantMissing", &words)?;
+        server.sql("", &format!("grant execute on function shop.twice to {account}@'%'"))?;
+        backup.run_now()?.ended()?.succeeded().map(drop)
+    })
+}

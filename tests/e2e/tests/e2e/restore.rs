@@ -107,6 +107,25 @@ fn a_damaged_backup_commits_nothing() -> Result<()> {
     })
 }
 
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_client_that_does_not_fit_the_target_or_the_backup_says_so() -> Result<()> {
+    run("restore-client", |world| {
+        let (source, store) = (shared(Engine::Postgres15)?, world.claim("backups", "64Mi")?);
+        world.login(&source.backup_login())?;
+        let target = world.target(Engine::Postgres15)?;
+        // As before anybody has asked the server.
+        let spec = Spec::of(source, &store).database("shop").settings(json!({"serverVersion": 18}));
+        world.backup("newer", spec)?.run_now()?.ended()?.succeeded()?;
+        let newer = world.restore("newer", &restore_of("newer", &target))?;
+        let words = ["is older", "take a new backup", "spec.settings.serverVersion"];
+        newer.failed("ClientTooNew", &words, "Unchanged")?;
+        let older = with(restore_of("newer", &target), "settings", json!({"serverVersion": 15}));
+        let older = world.restore("older", &older)?;
+        older.failed("BackupTooNew", &["a newer client made the backup"], "Unchanged").map(drop)
+    })
+}
+
 /// A server of this kind comes back whole, is not restored twice by mistake, and what is damaged is not even begun.
 fn a_whole_server_of(engine: Engine) -> Result<()> {
     run(&format!("restore-{}", engine.name()), |world| {

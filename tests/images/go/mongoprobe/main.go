@@ -1,6 +1,7 @@
 // Command mongoprobe fills a MongoDB server and prints what it holds, so that a test can compare two servers as text.
 //
 //	mongoprobe URI ping              one authenticated round trip
+//	mongoprobe URI create DB COLL    an empty collection
 //	mongoprobe URI insert DB COLL    documents from standard input, one extended JSON document a line
 //	mongoprobe URI dump [DB]         every document: database, tab, collection, tab, canonical extended JSON
 //	mongoprobe URI drop DB
@@ -45,7 +46,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: mongoprobe URI ping|insert DB COLL|dump [DB]|drop DB")
+		return errors.New("usage: mongoprobe URI ping|create DB COLL|insert DB COLL|dump [DB]|drop DB")
 	}
 	client, err := mongo.Connect(options.Client().ApplyURI(args[0]).SetServerSelectionTimeout(10 * time.Second))
 	if err != nil {
@@ -58,6 +59,8 @@ func run(ctx context.Context, args []string) error {
 		// Not the command `ping`: a server may answer that one without authentication.
 		_, err = client.ListDatabaseNames(ctx, bson.D{})
 		return err
+	case command == "create" && len(args) == 2:
+		return client.Database(args[0]).CreateCollection(ctx, args[1])
 	case command == "insert" && len(args) == 2:
 		return insert(ctx, client.Database(args[0]).Collection(args[1]))
 	case command == "dump" && len(args) <= 1:

@@ -116,6 +116,31 @@ fn a_snapshot_says_what_it_is_and_outlives_its_backup() {
 }
 
 #[test]
+fn the_plugin_is_told_how_the_backup_was_made() {
+    let told = |restore: &DatabaseRestore, sources: &Sources| {
+        let facts = resolve(restore, sources).unwrap().facts;
+        facts.into_iter().map(|fact| format!("{}={}", fact.key, fact.value)).collect::<Vec<_>>()
+    };
+    let by_name = restore(|object| object["spec"]["source"] = json!({"snapshotName": "orders-1"}));
+    let recorded = |version: Option<&str>| {
+        let snapshot = snapshot(|object| {
+            object["spec"]["backup"]["clientImage"] = json!("hub/postgres:15");
+            object["spec"]["backup"]["serverVersion"] = json!(version);
+        });
+        told(&by_name, &Sources { backup: None, snapshots: vec![snapshot] })
+    };
+    assert_eq!(recorded(Some("15.18")), ["server-version=15.18", "client-image=hub/postgres:15"]);
+    assert_eq!(recorded(None), ["client-image=hub/postgres:15"]);
+    // Without a snapshot: what was found out about the server, unless it was another one.
+    let run = run("2", "2026-11-24T02:00:00Z", "Succeeded");
+    for (inputs, facts) in [(None, &["server-version=15.18"][..]), (Some("of another server"), &[])] {
+        let inputs = inputs.map_or_else(|| crate::probing::inputs(&backup(&json!({})).spec), str::to_owned);
+        let status = json!({"recentRuns": [run.clone()], "server": {"version": "15.18", "inputs": inputs}});
+        assert_eq!(told(&restore(|_| {}), &of(&status)), facts);
+    }
+}
+
+#[test]
 fn a_snapshot_that_somebody_made_leads_nowhere_else() {
     for by in [
         json!({"snapshotName": "orders-1"}),
