@@ -8,6 +8,7 @@ mod probe;
 mod retention;
 mod rows;
 mod runs;
+mod settling;
 mod start;
 mod storage;
 mod table;
