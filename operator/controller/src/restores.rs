@@ -92,7 +92,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         let of = (RESTORE_LABEL, &*fresh.name_any());
         job = live_job(&context.client, &namespace, &job_name(&fresh), of).await?;
         match (&job, started(&fresh)) {
-            (None, false) => match plan(&fresh, context).await? {
+            (None, false) => match Box::pin(plan(&fresh, context)).await? {
                 Some(planned) => Some(planned),
                 None => return Ok(Action::requeue(UNTIL_LOADED)),
             },

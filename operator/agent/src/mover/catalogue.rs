@@ -118,7 +118,8 @@ impl Page {
             return Ok(false);
         }
         match look_at(store, whose, run).await? {
-            Look::Backup(found, origin) => {
+            Look::Backup(backup) => {
+                let (found, origin) = *backup;
                 let alone = CatalogueReport::nothing().add(found.clone(), origin.clone());
                 if !alone {
                     self.odd(run, "its manifest says more than a report can carry");
@@ -153,7 +154,7 @@ impl Page {
 
 /// What the folder of a run is.
 enum Look {
-    Backup(Found, Origin),
+    Backup(Box<(Found, Origin)>),
     Odd(String),
 }
 
@@ -202,7 +203,7 @@ async fn look_at(store: &Store, whose: &Whose<'_>, run: &str) -> Result<Look, Fa
         bytes_stored: sum(|part| part.stored_bytes),
         parts: u32::try_from(manifest.parts.len()).unwrap_or(u32::MAX),
     };
-    Ok(Look::Backup(found, origin(manifest)))
+    Ok(Look::Backup(Box::new((found, origin(manifest)))))
 }
 
 fn origin(manifest: Manifest) -> Origin {

@@ -72,7 +72,8 @@ fn text(catalogue: &CatalogueStatus) -> String {
     }
     lines.extend(named.iter().map(|one| format!("  {one}")));
     // Names in storage are hostile: no terminal obeys what stands in them.
-    lines.iter().map(|line| format!("{}\n", line.replace(char::is_control, " "))).collect()
+    let lines: Vec<_> = lines.iter().map(|line| line.replace(char::is_control, " ")).collect();
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ struct Wish {
 
 enum What {
     /// The backup of this run.
-    Run(RunRecord),
+    Run(Box<RunRecord>),
     /// All.
     All,
 }

@@ -124,7 +124,7 @@ mod tests {
         ] {
             match look(job, ended) {
                 CatalogueState::Failed { reason, retryable, .. } => {
-                    assert_eq!((reason.as_str(), retryable), expected)
+                    assert_eq!((reason.as_str(), retryable), expected);
                 }
                 other => panic!("{other:?}"),
             }

@@ -117,18 +117,14 @@ fn name(catalogue: &mut CatalogueStatus, what: &str, why: &str) {
 fn summary(catalogue: &CatalogueStatus) -> String {
     let CatalogueStatus { found, recorded, refused, odd, named, .. } = catalogue;
     let had = found - recorded - refused;
-    let mut told =
-        format!("{found} finished backups are in storage: {recorded} got a DatabaseSnapshot, {had} had one");
-    if *refused > 0 {
-        told.push_str(&format!(", {refused} can have none"));
-    }
+    let of_them = format!("{recorded} got a DatabaseSnapshot, {had} had one");
+    let none = if *refused > 0 { format!(", {refused} can have none") } else { String::new() };
+    let mut told = vec![format!("{found} finished backups are in storage: {of_them}{none}")];
     if *odd > 0 {
-        told.push_str(&format!("; {odd} other things are there that are no backups"));
+        told.push(format!("{odd} other things are there that are no backups"));
     }
-    if !named.is_empty() {
-        told.push_str(&format!("; {}", named.join("; ")));
-    }
-    told
+    told.extend(named.iter().cloned());
+    told.join("; ")
 }
 
 pub(super) fn could_not(draft: &mut Draft<'_>, (reason, message): (&str, &str), retryable: bool) {
@@ -158,12 +154,11 @@ pub(super) fn told(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Op
     if old.catalogue.as_ref().is_some_and(same) {
         return None;
     }
-    let (warning, reason, message) = match &catalogue.failure_reason {
-        Some(why) => (true, "CatalogueFailed", format!("storage was not looked through: {why}")),
-        None => {
-            let doubtful = catalogue.odd > 0 || catalogue.refused > 0;
-            (doubtful, "CatalogueComplete", catalogue.message.clone().unwrap_or_default())
-        }
+    let (warning, reason, message) = if let Some(why) = &catalogue.failure_reason {
+        (true, "CatalogueFailed", format!("storage was not looked through: {why}"))
+    } else {
+        let doubtful = catalogue.odd > 0 || catalogue.refused > 0;
+        (doubtful, "CatalogueComplete", catalogue.message.clone().unwrap_or_default())
     };
     Some(Event { warning, reason: reason.into(), message: report::cut(&message), slot: None, job: None })
 }

@@ -30,7 +30,11 @@ pub(super) fn wish(draft: &Draft<'_>) -> Option<Wish> {
     let looks = settling.map_or(0, |settling| settling.looks);
     let name = names::catalogue_job_name(draft.name(), draft.uid(), &["run", &run, &looks.to_string()]);
     let at = settling.map_or(draft.now, |settling| settling.retry_time.0);
-    Some(Wish { new: NewCatalogue { name, scope: Scope::Run(run) }, what: What::Run(record.clone()), at })
+    Some(Wish {
+        new: NewCatalogue { name, scope: Scope::Run(run) },
+        what: What::Run(Box::new(record.clone())),
+        at,
+    })
 }
 
 /// Nobody saw how it ended.
