@@ -15,7 +15,7 @@ const MYSQL_MORE: &str = include_str!("../data/mysql-more-fingerprint.sql");
 const MONGO_TYPES: &str = include_str!("../data/mongo-types.jsonl");
 
 /// The longest name of a database: 63 bytes in PostgreSQL, 64 characters in the others.
-const LONGEST: &str = "d.dot \u{e4}\u{2603} 'q' x........................................xx";
+const LONGEST: &str = "d.dot \u{e4}\u{2603} 'q' x........................................xxxxxx";
 
 /// Types of PostgreSQL that no column can have a value of: their input functions refuse everything.
 const WITHOUT_INPUT: &str = "gtsvector\npg_brin_bloom_summary\npg_brin_minmax_multi_summary\npg_dependencies\npg_mcv_list\n\
@@ -50,7 +50,7 @@ impl Server {
     }
 
     fn fill_documents(&self) -> Result<()> {
-        let many: String = (0..100_000).map(|id| format!("{{\"_id\": {id}, \"a\": \"{id:x}\"}}\n")).collect();
+        let many: String = (0..20_000).map(|id| format!("{{\"_id\": {id}, \"a\": \"{id:x}\"}}\n")).collect();
         // As large as a document may be: 16 MiB.
         let large = format!("{{\"_id\": 1, \"large\": \"{}\"}}\n", "0123456789abcdef".repeat(0xf_ff00));
         let name = "c \u{e4}\u{2603} 'q' \\ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";

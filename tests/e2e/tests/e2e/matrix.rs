@@ -99,11 +99,16 @@ struct LargeValue {
     /// What the dump needs where the usual memory of a client is too little, and what the restore does.
     dump: Option<&'static str>,
     restore: &'static str,
+    /// What the target is like after a restore with the usual memory.
+    left: &'static str,
 }
+
+/// What the user reads where the memory is too little.
+const TOO_LITTLE: [&str; 2] = ["OutOfMemory", "raise spec.podTemplate.resources.limits.memory"];
 
 impl LargeValue {
     fn comes_back(&self) -> Result<()> {
-        let Self { engine, make, hash, dump, restore } = *self;
+        let Self { engine, make, hash, dump, restore, left } = *self;
         run(&format!("large-{}", engine.name()), |world| {
             let (server, store) = (world.target(engine)?, world.claim("backups", "1Gi")?);
             world.login(&server.admin_login())?;
@@ -115,7 +120,7 @@ impl LargeValue {
             let spec = match dump {
                 Some(memory) => {
                     let little = world.backup("little", spec.clone())?.run_now()?.ended()?;
-                    little.failed("OutOfMemory", &["podTemplate.resources"])?;
+                    little.failed("DumpKilled", &TOO_LITTLE)?;
                     spec.set("podTemplate.resources", limit(memory))
                 }
                 None => spec,
@@ -124,8 +129,12 @@ impl LargeValue {
             server.sql("postgres", "drop database large")?;
             let spec = restore_of("large", &server);
             let little = world.restore("little", &spec)?;
-            little.failed("OutOfMemory", &["podTemplate.resources", "do not use it"], "Incomplete")?;
-            let spec = with(with(spec, "mode", json!("Replace")), "podTemplate", json!({"resources": limit(restore)}));
+            little.failed("LoadKilled", &TOO_LITTLE, left)?;
+            let spec = with(
+                with(spec, "mode", json!("Replace")),
+                "podTemplate",
+                json!({"resources": limit(restore)}),
+            );
             world.restore("back", &spec)?.succeeded(1)?;
             let after = server.sql("large", hash)?;
             ensure!(after == before, "{before} came back as {after}");
@@ -144,6 +153,7 @@ fn a_large_value_in_postgres() -> Result<()> {
         hash: "select length(v), sha256(v) from t",
         dump: Some("3Gi"),
         restore: "2Gi",
+        left: "Unchanged",
     }
     .comes_back()
 }
@@ -165,6 +175,7 @@ fn a_large_value_in_mysql() -> Result<()> {
         hash: "select length(v), sha2(v, 256) from large.t",
         dump: None,
         restore: "2Gi",
+        left: "Incomplete",
     }
     .comes_back()
 }
@@ -182,6 +193,7 @@ fn a_large_value_in_mariadb() -> Result<()> {
         hash: "select length(v), sha2(v, 256) from large.t",
         dump: None,
         restore: "2Gi",
+        left: "Incomplete",
     }
     .comes_back()
 }

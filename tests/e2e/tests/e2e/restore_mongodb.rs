@@ -104,7 +104,7 @@ fn named_databases_come_back_one_by_one() -> Result<()> {
 #[ignore = "needs a cluster: make e2e"]
 fn a_restore_that_is_killed_half_way_is_marked_and_done_anew() -> Result<()> {
     run("restore-mongo-killed", |world| {
-        const DOCUMENTS: usize = 100_000;
+        const DOCUMENTS: usize = 20_000;
         let (server, store) = (world.target(Engine::FerretDb)?, world.claim("backups", "64Mi")?);
         let documents: String =
             (0..DOCUMENTS).map(|id| format!("{{\"_id\": {id}, \"a\": \"{id:x}\"}}\n")).collect();
