@@ -69,6 +69,22 @@ mod tests {
 
     use super::*;
 
+    /// What a function in a view and a row that is too large give.
+    #[test]
+    fn a_missing_execute_and_a_large_row_have_a_meaning() {
+        assert_explained::<MySql>(&[
+            (
+                "mariadb-dump: Couldn't execute 'SHOW FIELDS FROM `v`': execute command denied to user 'backup'@'%' for routine \
+                 'shop.f' (1370)\n",
+                Some("GrantMissing"),
+            ),
+            (
+                "ERROR 1153 (08S01) at line 5: Got a packet bigger than '…' bytes\n",
+                Some("ServerResourcesExhausted"),
+            ),
+        ]);
+    }
+
     /// What the tools of MySQL 9.7 and MariaDB 10.11 said to their servers; the last ones are of their lists of errors.
     #[test]
     fn the_words_of_the_tools_have_a_meaning() {
@@ -113,15 +129,6 @@ mod tests {
                 "mariadb-dump: Couldn't execute 'show create table `v`': SHOW VIEW command denied to user \
                  'half'@'127.0.0.1' for table `shop`.`v` (1142)\n",
                 Some("GrantMissing"),
-            ),
-            (
-                "mariadb-dump: Couldn't execute 'SHOW FIELDS FROM `v`': execute command denied to user 'backup'@'%' for routine \
-                 'shop.f' (1370)\n",
-                Some("GrantMissing"),
-            ),
-            (
-                "ERROR 1153 (08S01) at line 5: Got a packet bigger than '…' bytes\n",
-                Some("ServerResourcesExhausted"),
             ),
             (
                 "mysqldump: Couldn't execute 'FLUSH /*!40101 LOCAL */ TABLES': Access denied; you need (at least one of) the \
