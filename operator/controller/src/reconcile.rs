@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::decide::{Decision, decide};
-use jiff::Timestamp;
 use kube::{
     ResourceExt,
     core::{DeserializeGuard, error_boundary},
@@ -64,7 +63,7 @@ async fn refuse(
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
     let mut seen = understand(observe::cached(object, context), &context.planner).await;
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
-    let now = Context::now();
+    let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
     seen.held = context.gate.ask(object, &decision.create, now, false);
     if !seen.held.is_empty() {
@@ -72,7 +71,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     }
     if is_rest(object, &decision) {
         context.metrics.pass("rest");
-        return Ok(wake(&decision));
+        return Ok(wake(&decision, context));
     }
     // Something is to be done: look again, live, and decide anew.
     let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
@@ -80,7 +79,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
     };
-    let now = Context::now();
+    let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
     context.gate.learn(&seen.object, &context.client).await?;
     seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
@@ -103,7 +102,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     act::delete(&seen.object, &decision, context).await?;
     report::events(&seen.object, &decision.events, context).await;
     context.metrics.pass("applied");
-    Ok(wake(&decision))
+    Ok(wake(&decision, context))
 }
 
 fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
@@ -117,12 +116,8 @@ fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
 }
 
 /// Until `wake_at`, from now on by the wall clock.
-fn wake(decision: &Decision) -> Action {
-    Action::requeue(until(decision.wake_at, Context::now()))
-}
-
-pub(crate) fn until(at: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+fn wake(decision: &Decision, context: &Context) -> Action {
+    Action::requeue(context.clock.until(decision.wake_at))
 }
 
 /// What to do after a failed pass.
@@ -132,16 +127,4 @@ pub(crate) fn after_error(watched: Arc<Watched>, error: &Error, context: Arc<Con
     context.metrics.pass("failed");
     warn!(namespace = watched.namespace(), object = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
     Action::requeue(wait)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_past_wake_is_now() {
-        let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
-        assert_eq!(until(now - jiff::SignedDuration::from_secs(5), now), Duration::ZERO);
-        assert_eq!(until(now + jiff::SignedDuration::from_secs(5), now), Duration::from_secs(5));
-    }
 }

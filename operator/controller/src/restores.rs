@@ -22,7 +22,7 @@ use crate::{
     act,
     by_label::{self, Caches, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::{Error, UNTIL_LOADED, until},
+    reconcile::{Error, UNTIL_LOADED},
     report,
     understand::explain_job,
 };
@@ -109,7 +109,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         Some(Ok((source, planned))) => Plan::Ready(&planned.plugin, source),
         Some(Err(refused)) => Plan::Refused(&refused.reason, &refused.message),
     };
-    let now = Context::now();
+    let now = context.clock.now();
     let decide_with = |refused_create: Option<RefusedCreate>| {
         decide(&Observed { restore: &fresh, job: job.clone(), plan: verdict, refused_create }, now)
     };
@@ -120,7 +120,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         decision = decide_with(Some(refused));
     }
     conclude(&api, &fresh, &decision, context).await?;
-    Ok(Action::requeue(until(decision.wake_at, Context::now())))
+    Ok(Action::requeue(context.clock.until(decision.wake_at)))
 }
 
 /// Whether its Job was made.
