@@ -16,6 +16,9 @@ use crate::{act, catalogue, context::Context, malformed, observe, prune, report,
 /// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
 pub(crate) const UNTIL_LOADED: Duration = Duration::from_secs(5);
 
+/// When to look again at an object that the API server does not know, although the cache does.
+const UNTIL_GONE: Duration = Duration::from_mins(5);
+
 /// The object as it is watched: one that cannot be read does not stop the watch.
 pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
 
@@ -55,9 +58,9 @@ async fn refuse(
     invalid: &error_boundary::InvalidObject,
     context: &Context,
 ) -> Result<Action, Error> {
-    malformed::report(watched, &invalid.error, context).await?;
+    let found = malformed::report(watched, &invalid.error, context).await?;
     context.metrics.pass("malformed");
-    Ok(Action::await_change())
+    Ok(if found { Action::await_change() } else { gone(context) })
 }
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
@@ -74,7 +77,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
         return Ok(wake(&decision, context));
     }
     // Something is to be done: look again, live, and decide anew.
-    let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
+    let Some(seen) = observe::live(object, context).await? else { return Ok(gone(context)) };
     let mut seen = understand(seen, &context.planner).await;
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
@@ -113,6 +116,12 @@ fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
         && decision.marks.is_empty()
         && decision.prune.is_empty()
         && !report::differs(object, decision)
+}
+
+/// The API server says that there is no such object. The watch will say so too, and then nobody looks again; if it does not,
+/// the answer was wrong, as that of a proxy may be, and nothing else would wake the object before its next change.
+pub(crate) fn gone(context: &Context) -> Action {
+    Action::requeue(context.clock.wait(UNTIL_GONE))
 }
 
 /// Until `wake_at`, from now on by the wall clock.

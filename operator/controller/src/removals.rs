@@ -18,7 +18,7 @@ use crate::{
     act::{self, FIELD_MANAGER},
     by_label::{self, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::Error,
+    reconcile::{Error, gone},
     report,
 };
 
@@ -72,7 +72,7 @@ async fn pass(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Action, 
     let api: Api<DatabaseSnapshot> = Api::namespaced(context.client.clone(), &namespace);
     let fresh = api.get_opt(&snapshot.name_any()).await.map_err(Error::on("get the DatabaseSnapshot"))?;
     let Some(fresh) = fresh.filter(|fresh| fresh.uid() == snapshot.uid()) else {
-        return Ok(Action::await_change());
+        return Ok(gone(context));
     };
     let job = live_job(&context.client, &namespace, &name, (SNAPSHOT_LABEL, &fresh.name_any())).await?;
     let mut observed = Observed { snapshot: &fresh, job, ..observed };

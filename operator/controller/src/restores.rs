@@ -22,7 +22,7 @@ use crate::{
     act,
     by_label::{self, Caches, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::{Error, UNTIL_LOADED},
+    reconcile::{Error, UNTIL_LOADED, gone},
     report,
     understand::explain_job,
 };
@@ -83,9 +83,12 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         let Some(live) =
             api.get_opt(&restore.name_any()).await.map_err(Error::on("get the DatabaseRestore"))?
         else {
-            return Ok(Action::await_change());
+            return Ok(gone(context));
         };
-        if live.uid() != restore.uid() || is_final(&live) {
+        if live.uid() != restore.uid() {
+            return Ok(gone(context));
+        }
+        if is_final(&live) {
             return Ok(Action::await_change());
         }
         fresh = live;

@@ -52,7 +52,7 @@ async fn fire() {
     let server = Server::start().await;
     let stage = stage(&server);
     let began = Instant::now();
-    let calm = Scenario::ALL.map(|scenario| Case { group: "none".into(), scenario, plan: Plan::default() });
+    let calm = Scenario::ALL.map(|scenario| Case { group: "none", scenario, plan: Plan::default() });
     let calm: Calm = all(&stage, "calm", calm.to_vec())
         .await
         .into_iter()
@@ -123,7 +123,7 @@ fn table(calm: &Calm, outcomes: &[(Case, Result<Outcome, Broken>)]) -> usize {
     }
     let mut groups: BTreeMap<&str, Counts> = BTreeMap::new();
     for (case, outcome) in outcomes {
-        let counts = groups.entry(&case.group).or_default();
+        let counts = groups.entry(case.group).or_default();
         match outcome {
             Ok(outcome) if outcome.hit => {
                 counts.hit += 1;

@@ -1,6 +1,6 @@
-//! Which runs are made: what goes wrong, at each request of the same scenario when nothing does.
+//! Which runs are made: what goes wrong, at the requests that a scenario makes when nothing does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     fault::{Disturbance, Fault, Plan, When, writes},
@@ -10,7 +10,7 @@ use crate::{
 /// One run to make, and the line of the table that it counts for.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    pub(super) group: String,
+    pub(super) group: &'static str,
     pub(super) scenario: Scenario,
     pub(super) plan: Plan,
 }
@@ -18,48 +18,72 @@ pub(super) struct Case {
 /// What was asked when nothing went wrong.
 pub(super) type Calm = BTreeMap<Scenario, Vec<(String, usize)>>;
 
-/// All of them.
+/// All of them: a crash at every write of every scenario, every answer to every kind of request, every disturbance of watches in
+/// every scenario.
 pub(super) fn cases(calm: &Calm) -> Vec<Case> {
+    [crashes(calm), answers(calm), disturbances(calm)].concat()
+}
+
+fn crashes(calm: &Calm) -> Vec<Case> {
     let mut all = vec![];
-    for (scenario, calls) in calm {
-        let mut add = |group: &str, plan: Plan| {
-            all.push(Case { group: group.to_owned(), scenario: *scenario, plan });
+    let write = |(call, _): &&(String, usize)| writes(call);
+    let requests = calm.iter().flat_map(|(scenario, calls)| calls.iter().filter(write).map(|call| (*scenario, call)));
+    for (place, (scenario, (call, number))) in requests.enumerate() {
+        let mut add = |group, fault, old| {
+            let request = Some((call.clone(), *number, fault));
+            all.push(Case { group, scenario, plan: Plan { request, old, watches: None } });
         };
-        for (call, number) in calls.iter().filter(|(call, _)| writes(call)) {
-            let at = |fault| Some((call.clone(), *number, fault));
-            for (group, crash) in Fault::CRASHES {
-                add(group, Plan { request: at(crash), ..Plan::default() });
-            }
-            for versions in [2, 6] {
-                let request = at(Fault::Crash(When::Applied));
-                add("crash, and caches from an older version", Plan { request, old: Some(versions), watches: None });
-            }
+        for (group, crash) in Fault::CRASHES {
+            add(group, crash, None);
         }
-        for (call, number) in asked(*scenario, calls) {
-            for (group, fault) in Fault::ANSWERS {
-                add(group, Plan { request: Some((call.clone(), number, fault)), ..Plan::default() });
-            }
+        let versions = 1 + place % 7;
+        add("crash, and caches from an older version", Fault::Crash(When::Applied), Some(versions));
+    }
+    all
+}
+
+/// A kind of request is made in many scenarios and more than once: each answer comes at another one of these places.
+fn answers(calm: &Calm) -> Vec<Case> {
+    let mut places: BTreeMap<&str, Vec<(Scenario, usize)>> = BTreeMap::new();
+    for (scenario, calls) in calm {
+        for (call, number) in calls {
+            places.entry(call).or_default().push((*scenario, *number));
         }
-        for (group, how) in [
-            ("watches 1 version late", Disturbance::Delay(1)),
-            ("watches 3 versions late", Disturbance::Delay(3)),
-            ("watches 9 versions late", Disturbance::Delay(9)),
-            ("watches that merge events", Disturbance::Merge),
-            ("watches that end", Disturbance::Close(1)),
-            ("watches that break", Disturbance::Break(1)),
-            ("watches that expire", Disturbance::Expire(2)),
-        ] {
-            for which in ["watch ", "watch databasebackups", "watch jobs", "watch pods", "watch databasesnapshots"] {
-                add(group, Plan { watches: Some((which, how)), ..Plan::default() });
-            }
+    }
+    let mut all = vec![];
+    for (call, places) in places {
+        // A stride that meets all of them, if there are answers enough.
+        let stride = (places.len() / Fault::ANSWERS.len()).max(1);
+        for (answer, (group, fault)) in Fault::ANSWERS.into_iter().enumerate() {
+            let (scenario, number) = places[(answer * stride) % places.len()];
+            let request = Some((call.to_owned(), number, fault));
+            all.push(Case { group, scenario, plan: Plan { request, ..Plan::default() } });
         }
     }
     all
 }
 
-/// The requests to which each answer is given. What caches ask in their beginning is the same in all scenarios: in one of
-/// them it is answered so, each time that it is asked.
-fn asked(scenario: Scenario, calls: &[(String, usize)]) -> BTreeSet<(String, usize)> {
-    let cached = |call: &str| call.contains("for the cache") || call.starts_with("watch ");
-    calls.iter().filter(|(call, _)| scenario == Scenario::CatchUp || !cached(call)).cloned().collect()
+fn disturbances(calm: &Calm) -> Vec<Case> {
+    const KINDS: [&str; 4] = ["watch databasebackups", "watch jobs", "watch pods", "watch databasesnapshots"];
+    let mut all = vec![];
+    for (place, scenario) in calm.keys().enumerate() {
+        for (number, (group, how)) in [
+            ("watches 1 version late", Disturbance::Delay(1)),
+            ("watches 3 versions late", Disturbance::Delay(3)),
+            ("watches 9 versions late", Disturbance::Delay(9)),
+            ("watches that merge events", Disturbance::Merge),
+            ("watches that end", Disturbance::Close(1)),
+            ("watches that break", Disturbance::Break(2)),
+            ("watches that expire", Disturbance::Expire(2)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for which in ["watch ", KINDS[(place + number) % KINDS.len()]] {
+                let plan = Plan { watches: Some((which, how)), ..Plan::default() };
+                all.push(Case { group, scenario: *scenario, plan });
+            }
+        }
+    }
+    all
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// So long a pass waits at most before it looks at the clock again.
-const LONGEST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 /// Watches of a process whose caches are there.
 pub(super) const WATCHES: usize = 10;
 
@@ -164,7 +164,7 @@ impl Shared {
         let looked = self.looks.load(SeqCst) - looks;
         self.in_flight.load(SeqCst) == 0
             && self.open.load(SeqCst) >= WATCHES
-            && (since.elapsed() > Duration::from_millis(120) && looked >= 6
+            && (since.elapsed() > Duration::from_millis(120) && looked >= 4
                 || since.elapsed() > Duration::from_millis(800))
     }
 }
