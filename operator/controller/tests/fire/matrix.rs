@@ -19,7 +19,7 @@ pub(super) struct Case {
 pub(super) type Calm = BTreeMap<Scenario, Vec<(String, usize)>>;
 
 /// All of them: a crash at every write of every scenario, every answer to every kind of request, every disturbance of watches in
-/// every scenario.
+/// every scenario. What the ten caches ask is of two kinds only, so half of the answers at each of them are enough.
 pub(super) fn cases(calm: &Calm) -> Vec<Case> {
     [crashes(calm), answers(calm), disturbances(calm)].concat()
 }
@@ -27,7 +27,9 @@ pub(super) fn cases(calm: &Calm) -> Vec<Case> {
 fn crashes(calm: &Calm) -> Vec<Case> {
     let mut all = vec![];
     let write = |(call, _): &&(String, usize)| writes(call);
-    let requests = calm.iter().flat_map(|(scenario, calls)| calls.iter().filter(write).map(|call| (*scenario, call)));
+    // What the first run writes every other scenario writes too.
+    let scenarios = calm.iter().filter(|(scenario, _)| **scenario != Scenario::FirstRun);
+    let requests = scenarios.flat_map(|(scenario, calls)| calls.iter().filter(write).map(|call| (*scenario, call)));
     for (place, (scenario, (call, number))) in requests.enumerate() {
         let mut add = |group, fault, old| {
             let request = Some((call.clone(), *number, fault));
@@ -36,8 +38,10 @@ fn crashes(calm: &Calm) -> Vec<Case> {
         for (group, crash) in Fault::CRASHES {
             add(group, crash, None);
         }
-        let versions = 1 + place % 7;
-        add("crash, and caches from an older version", Fault::Crash(When::Applied), Some(versions));
+        if place % 2 == 0 {
+            let versions = 1 + place % 7;
+            add("crash, and caches from an older version", Fault::Crash(When::Applied), Some(versions));
+        }
     }
     all
 }
@@ -51,10 +55,14 @@ fn answers(calm: &Calm) -> Vec<Case> {
         }
     }
     let mut all = vec![];
-    for (call, places) in places {
+    for (kind, (call, places)) in places.into_iter().enumerate() {
+        let of_cache = call.contains("for the cache") || call.starts_with("watch ");
         // A stride that meets all of them, if there are answers enough.
         let stride = (places.len() / Fault::ANSWERS.len()).max(1);
         for (answer, (group, fault)) in Fault::ANSWERS.into_iter().enumerate() {
+            if of_cache && (kind + answer) % 2 == 0 {
+                continue;
+            }
             let (scenario, number) = places[(answer * stride) % places.len()];
             let request = Some((call.to_owned(), number, fault));
             all.push(Case { group, scenario, plan: Plan { request, ..Plan::default() } });
@@ -79,10 +87,10 @@ fn disturbances(calm: &Calm) -> Vec<Case> {
         .into_iter()
         .enumerate()
         {
-            for which in ["watch ", KINDS[(place + number) % KINDS.len()]] {
-                let plan = Plan { watches: Some((which, how)), ..Plan::default() };
-                all.push(Case { group, scenario: *scenario, plan });
-            }
+            let turn = place + number;
+            let which = if turn % 2 == 0 { "watch " } else { KINDS[turn / 2 % KINDS.len()] };
+            let plan = Plan { watches: Some((which, how)), ..Plan::default() };
+            all.push(Case { group, scenario: *scenario, plan });
         }
     }
     all
