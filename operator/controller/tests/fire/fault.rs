@@ -14,6 +14,8 @@ pub(super) enum When {
     Applied,
     /// Right after the answer.
     Answered,
+    /// Before, but the request lingers on the way and arrives when the next process has begun.
+    Late,
 }
 
 /// What happens to one request.

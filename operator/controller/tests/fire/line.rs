@@ -26,6 +26,9 @@ use crate::{
 /// How late a slow request is.
 const SLOW: Duration = Duration::from_millis(300);
 
+/// When a request arrives whose process is dead: the next one has done its work again by then.
+const LATE: Duration = Duration::from_secs(1);
+
 pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 type Answer = Response<UnsyncBoxBody<Bytes, Error>>;
 
@@ -60,6 +63,15 @@ impl Line {
         }
         match fault {
             Some(Fault::Crash(When::Before)) => self.die().await,
+            Some(Fault::Crash(When::Late)) => {
+                let (direct, busy) = (shared.direct.clone(), shared.busy());
+                tokio::spawn(async move {
+                    tokio::time::sleep(LATE).await;
+                    let _ = direct.send(request).await;
+                    drop(busy);
+                });
+                return self.die().await;
+            }
             Some(Fault::Refuse(code, reason)) => return Ok(refusal(code, reason)),
             Some(Fault::Reset) => return Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
             Some(Fault::Slow) => tokio::time::sleep(SLOW).await,

@@ -14,10 +14,11 @@ use dbbackup_api::{
     status::{DatabaseBackupStatus, RunResult},
 };
 use dbbackup_controller::{Config, Operator, Planner};
+use dbbackup_core::observed::JobState;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -71,7 +72,12 @@ pub(super) struct Run {
 }
 
 /// One run.
-pub(super) async fn run(stage: &Stage, namespace: &str, scenario: Scenario, plan: Plan) -> Result<Outcome, Broken> {
+pub(super) async fn run(
+    stage: &Stage,
+    namespace: &str,
+    scenario: Scenario,
+    plan: Plan,
+) -> Result<Outcome, Broken> {
     let shared = Shared::new(namespace.to_owned(), stage.client.clone(), plan);
     stage.runs.lock().unwrap().insert(namespace.to_owned(), Arc::downgrade(&shared));
     let namespaces: Api<Namespace> = Api::all(stage.client.clone());
@@ -86,7 +92,8 @@ pub(super) async fn run(stage: &Stage, namespace: &str, scenario: Scenario, plan
         starts: Mutex::default(),
         minute: Mutex::new(minute),
     });
-    let (cluster, keeper) = (tokio::spawn(cluster::work(Arc::clone(&shared))), tokio::spawn(Arc::clone(&run).keep()));
+    let (cluster, keeper) =
+        (tokio::spawn(cluster::work(Arc::clone(&shared))), tokio::spawn(Arc::clone(&run).keep()));
     run.start();
     let ended = run.play(scenario).await;
     keeper.abort();
@@ -96,7 +103,9 @@ pub(super) async fn run(stage: &Stage, namespace: &str, scenario: Scenario, plan
     let ledger = &mut *shared.ledger.lock().unwrap();
     let calls = shared.calls.lock().unwrap().clone();
     let last = calls.iter().rev().take(12).map(|(call, _)| call.as_str()).collect::<Vec<_>>();
-    let told = |what: String| format!("{what}\n    last requests, backwards: {}\n    {}", last.join(", "), state(ledger));
+    let told = |what: String| {
+        format!("{what}\n    last requests, backwards: {}\n    {}", last.join(", "), state(ledger))
+    };
     ended.map_err(told)?;
     if !ledger.violations.is_empty() {
         return Err(told(ledger.violations.join("; ")));
@@ -113,13 +122,15 @@ fn state(ledger: &Ledger) -> String {
         .iter()
         .map(|run| format!("{} {:?} {:?} {:?}", run.slot.0, run.result, run.job, run.reason))
         .collect();
+    let jobs: Vec<_> =
+        ledger.jobs.values().map(|job| format!("{} {:?}", job.name_any(), JobState::of(job))).collect();
     format!(
-        "{:?} last {:?} missed {:?} {runs:?} jobs {:?} snapshots {:?}",
+        "{:?} last {:?} missed {:?} {runs:?} jobs {jobs:?} snapshots {:?} violations {:?}",
         status.failure_reason,
         status.last_schedule_time.map(|at| at.0.to_string()),
         status.missed_runs,
-        ledger.jobs.keys(),
-        ledger.snapshots.keys()
+        ledger.snapshots.keys(),
+        ledger.violations
     )
 }
 
@@ -127,21 +138,28 @@ impl Run {
     async fn play(&self, scenario: Scenario) -> Result<(), Broken> {
         scenario.play(self).await?;
         self.rest().await?;
+        self.stays_at_rest().await?;
         self.shared.ledger.lock().unwrap().check();
-        // At rest nothing is written, whatever the time.
-        let (writes, requests) = (self.shared.writes.load(SeqCst), self.shared.requests());
-        let now = self.shared.now();
-        self.shared.set_clock(now + SignedDuration::from_mins(7));
-        self.rest().await?;
-        let more = self.shared.writes.load(SeqCst) - writes;
-        let asked = self.shared.requests() - requests;
-        if more > 0 || asked > 0 {
-            return Err(format!("{more} writes and {asked} requests at rest"));
-        }
+        let (requests, writes) = (self.shared.requests(), self.shared.writes.load(SeqCst));
         if requests > MOST_REQUESTS || writes > MOST_WRITES {
             return Err(format!("{requests} requests until it came to rest, of which {writes} wrote"));
         }
         Ok(())
+    }
+
+    /// Nothing is asked while the clock goes on. On a busy machine an event may still have been on its way: then once more.
+    async fn stays_at_rest(&self) -> Result<(), Broken> {
+        let mut asked = 0;
+        for _ in 0..3 {
+            let before = self.shared.requests();
+            self.shared.set_clock(self.shared.now() + SignedDuration::from_mins(3));
+            self.rest().await?;
+            asked = self.shared.requests() - before;
+            if asked == 0 {
+                return Ok(());
+            }
+        }
+        Err(format!("{asked} requests at rest"))
     }
 
     /// Starts the operator when it has died.
@@ -203,7 +221,12 @@ impl Run {
         let began = Instant::now();
         while !holds() {
             if began.elapsed() > PATIENCE {
-                return Err(format!("waited in vain for {what}"));
+                let process = self.process.lock().unwrap();
+                let ended = process.as_ref().map(JoinHandle::is_finished);
+                return Err(format!(
+                    "waited in vain for {what}; the operator has ended: {ended:?}; {}",
+                    self.shared.activity()
+                ));
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

@@ -137,8 +137,7 @@ impl Shared {
         self.disturbed();
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let query: Vec<_> = query.split('&').filter(|part| !part.starts_with("resourceVersion")).collect();
-        let uri =
-            format!("{path}?{}&resourceVersion={version}&resourceVersionMatch=Exact", query.join("&"));
+        let uri = format!("{path}?{}&resourceVersion={version}&resourceVersionMatch=Exact", query.join("&"));
         *request.uri_mut() = uri.parse().unwrap();
     }
 
@@ -155,6 +154,17 @@ impl Shared {
     pub(super) fn watches(self: &Arc<Self>, _name: &str) -> impl Drop + use<> {
         self.moved();
         Guard::new(self, |shared| &shared.open)
+    }
+
+    /// For whoever has to find out why something takes so long.
+    pub(super) fn activity(&self) -> String {
+        let (since, looks) = *self.quiet.lock().unwrap();
+        let (looked, open) = (self.looks.load(SeqCst) - looks, self.open.load(SeqCst));
+        let in_flight = self.in_flight.load(SeqCst);
+        format!(
+            "quiet for {:?}, {looked} looks at the clock, {in_flight} requests in flight, {open} watches",
+            since.elapsed()
+        )
     }
 
     /// Nothing is asked, everything is watched, and passes have looked again since anything happened. Without an object there
