@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Runs at a time: most of a run is waiting.
-const LANES: usize = 24;
+const LANES: usize = 12;
 /// Fewer would prove too little.
 const LEAST: usize = 1000;
 

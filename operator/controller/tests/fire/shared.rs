@@ -156,6 +156,11 @@ impl Shared {
         Guard::new(self, |shared| &shared.open)
     }
 
+    /// How long nothing has happened.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.quiet.lock().unwrap().0.elapsed()
+    }
+
     /// For whoever has to find out why something takes so long.
     pub(super) fn activity(&self) -> String {
         let (since, looks) = *self.quiet.lock().unwrap();
