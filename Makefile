@@ -10,7 +10,7 @@ KINDS   := databasebackups databasesnapshots databaserestores
 SHELL   := bash
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build cli plugins examples image images test lint unit proofs faults component authors e2e e2e-only demo \
+.PHONY: help setup tools build cli plugins examples image images test lint unit proofs faults fire component authors e2e e2e-only demo \
   cluster-up cluster-down bench bench-scale crds check-generated clean
 
 help: ## this list
@@ -39,6 +39,9 @@ proofs: ## the long runs of what `make unit` runs for seconds; some ten minutes 
 faults: ## the data path under fire: what breaks between agent and store, and SIGKILL at every request; a real S3 server, no cluster
 	@tests/images/build s3 >/dev/null
 	$(CARGO) test --locked --workspace --test agent -- --ignored --nocapture faults
+
+fire: plugins ## the loop under fire: what breaks between operator and API server, and a crash at every write; a real kube-apiserver, no cluster
+	@DBBACKUP_COMPONENTS=$$(tests/cluster/build) $(CARGO) test --locked --workspace --test fire -- --ignored --nocapture
 
 e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one of them
 	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up
@@ -84,7 +87,7 @@ bench: plugins ## figures, as ratios to a peer or a floor of the same run
 
 bench-scale: plugins ## 1,000 and 10,000 objects on an API server of their own, beside CronJobs; some 25 minutes
 	$(CARGO) build $(BINARIES) -p dbbackup-bench
-	@$(TARGET)/$(MUSL)/release/dbbackup-bench scale "$$(tests/cluster/components-binary)" deploy/crds $(TARGET)/$(MUSL)/release/operator \
+	@$(TARGET)/$(MUSL)/release/dbbackup-bench scale "$$(tests/cluster/build)" deploy/crds $(TARGET)/$(MUSL)/release/operator \
 	  $(TARGET)/wasm32-wasip2/plugin
 
 crds: ## generates deploy/crds from operator/api

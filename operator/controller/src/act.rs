@@ -103,17 +103,18 @@ pub(crate) async fn create_one(
 ) -> Result<Result<(), RefusedCreate>, Error> {
     let job = match rendered {
         Ok(job) => job,
-        Err(why) => return Ok(Err(refused(name, why.reason, why.message, false))),
+        Err(why) => return Ok(Err(refused(name, why.reason, why.message, false, context))),
     };
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     match jobs.create(&parameters, &job).await {
         Ok(_) => Ok(Ok(())),
         Err(kube::Error::Api(status)) if status.code == 409 && status.is_already_exists() => {
-            adopt(&jobs, object, name).await
+            adopt(&jobs, object, name, context).await
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 413 | 422) => {
-            Ok(Err(refused(name, classify(status.code, &status.message), status.message.clone(), false)))
+            let reason = classify(status.code, &status.message);
+            Ok(Err(refused(name, reason, status.message.clone(), false, context)))
         }
         Err(error) => Err(Error::on("create the Job")(error)),
     }
@@ -124,11 +125,12 @@ async fn adopt(
     jobs: &Api<Job>,
     object: &DatabaseBackup,
     name: &str,
+    context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
     let Some(job) = jobs.get_opt(name).await.map_err(Error::on("get the Job that has the name"))? else {
         // Gone in between: the next pass tries again.
         let message = format!("a Job {name} was in the way and is going away");
-        return Ok(Err(refused(name, "NameConflict", message, false)));
+        return Ok(Err(refused(name, "NameConflict", message, false, context)));
     };
     let uid = object.uid();
     let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
@@ -139,7 +141,7 @@ async fn adopt(
         "a Job named {name} exists that this object does not control, so the run was skipped: delete that Job, or find out \
          who creates it"
     );
-    Ok(Err(refused(name, "NameConflict", message, true)))
+    Ok(Err(refused(name, "NameConflict", message, true, context)))
 }
 
 pub(crate) fn refused(
@@ -147,8 +149,9 @@ pub(crate) fn refused(
     reason: impl Into<String>,
     message: String,
     permanent: bool,
+    context: &Context,
 ) -> RefusedCreate {
-    let retry_at = Context::now() + RETRY_REFUSED;
+    let retry_at = context.clock.now() + RETRY_REFUSED;
     RefusedCreate { job: name.to_owned(), reason: reason.into(), message, permanent, retry_at }
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn create(seen: &mut Seen, decision: &Decision, context: &Conte
                     "JobRejected" => "SnapshotRejected",
                     other => other,
                 };
-                Err(refused(&new.name_any(), reason, status.message.clone(), false))
+                Err(refused(&new.name_any(), reason, status.message.clone(), false, context))
             }
             Err(error) => return Err(Error::on("create the DatabaseSnapshot")(error)),
         };
@@ -70,7 +70,7 @@ async fn adopt(
         Some(found) if found.spec.backup.uid == new.spec.backup.uid => Ok(found),
         found => {
             let (reason, message) = conflict(&name, found.as_ref());
-            Err(refused(&name, reason, message, true))
+            Err(refused(&name, reason, message, true, context))
         }
     })
 }

@@ -18,7 +18,7 @@ const LEASE: &str = "db-backup-operator";
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version, about)]
-pub(crate) struct Config {
+pub struct Config {
     /// Directories with plugins (`*.wasm`), separated by commas. They are followed: a file that comes, changes or goes needs
     /// no restart.
     #[arg(long, env = "PLUGIN_DIRS", value_delimiter = ',', default_value = "/plugins")]

@@ -6,10 +6,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use dbbackup_api::DatabaseSnapshot;
 use dbbackup_core::admit::Caps;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Client,
@@ -17,7 +16,7 @@ use kube::{
     runtime::reflector::{self, Store, store::Writer},
 };
 
-use crate::{by_label::Caches, gate::Gate, metrics::Metrics, planner::Planner};
+use crate::{by_label::Caches, clock::Clock, gate::Gate, metrics::Metrics, planner::Planner};
 
 /// First wait after a failed pass; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -30,6 +29,7 @@ pub(crate) type WatchedSnapshot = DeserializeGuard<DatabaseSnapshot>;
 /// What every pass shares.
 pub(crate) struct Context {
     pub(crate) client: Client,
+    pub(crate) clock: Clock,
     pub(crate) planner: Arc<Planner>,
     pub(crate) metrics: Arc<Metrics>,
     /// Shortest time between two slots of a schedule.
@@ -58,19 +58,14 @@ pub(crate) struct CacheWriters {
 }
 
 impl Context {
-    /// Finds the API server.
-    ///
-    /// # Errors
-    /// No configuration for it.
-    pub(crate) async fn new(
+    /// Nothing is known yet.
+    pub(crate) fn new(
+        client: Client,
+        clock: Clock,
         planner: Arc<Planner>,
         metrics: Arc<Metrics>,
-        min_interval: SignedDuration,
-        caps: Caps,
-    ) -> anyhow::Result<(Arc<Self>, CacheWriters)> {
-        let client = Client::try_default()
-            .await
-            .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
+        (min_interval, caps): (SignedDuration, Caps),
+    ) -> (Arc<Self>, CacheWriters) {
         let (jobs, job_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
         let (snapshots, snapshot_writer) = reflector::store();
@@ -78,6 +73,7 @@ impl Context {
         let (removal_pods, removal_pod_writer) = reflector::store();
         let context = Self {
             client,
+            clock,
             planner,
             metrics,
             min_interval,
@@ -95,12 +91,7 @@ impl Context {
             removal_jobs: removal_job_writer,
             removal_pods: removal_pod_writer,
         };
-        Ok((Arc::new(context), writers))
-    }
-
-    /// The one place where the operator reads the clock.
-    pub(crate) fn now() -> Timestamp {
-        Timestamp::now()
+        (Arc::new(context), writers)
     }
 
     /// How long to wait after one more failed pass over this object.
@@ -108,7 +99,7 @@ impl Context {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
-        backoff(*count)
+        self.clock.wait(backoff(*count))
     }
 
     /// A pass ended well.

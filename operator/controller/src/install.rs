@@ -9,7 +9,7 @@ use clap::Args;
 
 /// Copies plugins (`*.wasm`) from one folder into another.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct InstallPlugins {
+pub struct InstallPlugins {
     /// Folder with the plugins.
     #[arg(long, default_value = "/builtin-plugins")]
     from: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct InstallPlugins {
 
 /// Why the plugins could not be installed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum InstallError {
+pub enum InstallError {
     /// The folder cannot be read.
     #[error("cannot list the plugins in {}: {source}", .folder.display())]
     List { folder: PathBuf, source: io::Error },
@@ -35,7 +35,7 @@ pub(crate) enum InstallError {
 
 impl InstallPlugins {
     /// Copies them all; what else is in the target folder stays. A name appears only when its whole file is there.
-    pub(crate) fn run(&self) -> Result<(), InstallError> {
+    pub fn run(&self) -> Result<(), InstallError> {
         let plugins =
             list(&self.from).map_err(|source| InstallError::List { folder: self.from.clone(), source })?;
         if plugins.is_empty() {

@@ -1,36 +1,15 @@
-//! The edge to Kubernetes: wiring. See ARCHITECTURE.md for the one way from an event to a backup.
+//! The process of the operator. What it does is in the library.
 
-mod act;
-mod by_label;
-mod calls;
-mod catalogue;
-mod config;
-mod context;
-mod gate;
-mod http;
-mod install;
-mod malformed;
-mod metrics;
-mod observe;
-mod planner;
-mod plugins;
-mod prune;
-mod reconcile;
-mod removals;
-mod report;
-mod restores;
-mod understand;
-mod watch;
-
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use dbbackup_plugin_host::compile_worker;
-use tracing::error;
+use dbbackup_controller::{Clock, Config, InstallPlugins, Operator};
+use dbbackup_plugin_host::{CompileLimits, Compiler, Quarantine, compile_worker};
+use kube::Client;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
-
-use crate::{config::Config, install::InstallPlugins, metrics::Metrics, planner::Planner, plugins::Plugins};
 
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -52,7 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Command::parse() {
         Command::Run(config) => {
             begin_log(&config.log)?;
-            if let Err(error) = serve(&config) {
+            if let Err(error) = serve(*config) {
                 error!(error = format!("{error:#}"), "ended");
                 return Ok(ExitCode::FAILURE);
             }
@@ -76,7 +55,7 @@ fn begin_log(filter: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(config: &Config) -> anyhow::Result<()> {
+fn serve(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -87,20 +66,38 @@ fn serve(config: &Config) -> anyhow::Result<()> {
     ended
 }
 
-async fn run(config: &Config) -> anyhow::Result<()> {
-    let (ready, metrics) = (http::Readiness::default(), Arc::new(Metrics::new()));
-    let server = http::serve(config.http_address, ready.clone(), Arc::clone(&metrics));
+async fn run(config: Config) -> anyhow::Result<()> {
+    let operator = {
+        let limits = CompileLimits {
+            address_space: u64::from(config.plugin_compile_mebibytes) << 20,
+            ..CompileLimits::default()
+        };
+        // This very binary, whatever lies under its name by now.
+        let compiler = Compiler::Quarantine(Quarantine::new("/proc/self/exe", [COMPILE], limits));
+        Operator::new(config, compiler)?
+    };
+    let server = operator.serve();
+    let work = async {
+        let client = Client::try_default()
+            .await
+            .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
+        operator.run(client, Clock::system(), shutdown_signal()).await
+    };
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {
-        ended = server => ended.context("the HTTP server ended"),
-        ended = operate(config, metrics, ready) => ended,
+        ended = server => ended,
+        ended = work => ended,
     }
 }
 
-async fn operate(config: &Config, metrics: Arc<Metrics>, ready: http::Readiness) -> anyhow::Result<()> {
-    let planner = Arc::new(Planner::new(config)?);
-    let plugins = Plugins::new(config, Arc::clone(&planner), Arc::clone(&metrics))?;
-    let (context, caches) =
-        context::Context::new(planner, metrics, config.min_interval, config.caps()).await?;
-    watch::run(config, context, caches, plugins, ready).await
+/// SIGTERM or SIGINT. A process that cannot listen for them is ended by the default action instead.
+async fn shutdown_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
+        _ = int.recv() => info!(signal = "SIGINT", "stopping"),
+    }
 }

@@ -16,18 +16,18 @@ use crate::{
     report,
 };
 
-/// Says so in `lastBackupStatus` and `failureReason`, keeps the rest of the status.
+/// Says so in `lastBackupStatus` and `failureReason`, keeps the rest of the status. Whether there is such an object.
 ///
 /// # Errors
 /// A request that failed.
-pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) -> Result<(), Error> {
+pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) -> Result<bool, Error> {
     let kind = ApiResource::erase::<DatabaseBackup>(&());
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &watched.namespace().unwrap_or_default(), &kind);
     let Some(found) =
         api.get_opt(&watched.name_any()).await.map_err(Error::on("get the malformed object"))?
     else {
-        return Ok(());
+        return Ok(false);
     };
     let message = format!("the object cannot be read: {error}; correct it with kubectl edit");
     let old = found.data.get("status").cloned().unwrap_or_else(|| json!({}));
@@ -37,11 +37,11 @@ pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) ->
         fields.insert("failureReason".into(), json!(format!("MalformedObject: {message}")));
     }
     if status == old {
-        return Ok(());
+        return Ok(true);
     }
     warn!(error, "malformed object");
     report::apply_status(&api, &found, &status, &kind).await?;
     let event = Event { warning: true, reason: "MalformedObject".into(), message, slot: None, job: None };
     report::publish(watched, &event, context).await;
-    Ok(())
+    Ok(true)
 }

@@ -50,7 +50,7 @@ pub(crate) struct Generation {
 
 /// Plugins and what the administrator decided.
 #[derive(Debug)]
-pub(crate) struct Planner {
+pub struct Planner {
     generation: RwLock<Arc<Generation>>,
     /// By database type.
     preferred: BTreeMap<String, Pin>,

@@ -20,8 +20,7 @@ use dbbackup_core::{
     planning::{Comparison, Planning, Refused, compare},
 };
 use dbbackup_plugin_host::{
-    AllowList, Chosen, CodeCache, CompileLimits, Compiler, Host, Limits, Loader, Options, Quarantine,
-    Registry, Rejection, described,
+    AllowList, Chosen, CodeCache, Compiler, Host, Limits, Loader, Options, Registry, Rejection, described,
 };
 use futures::channel::mpsc::UnboundedSender;
 use kube::{
@@ -31,7 +30,6 @@ use kube::{
 use tracing::{error, info, warn};
 
 use crate::{
-    COMPILE,
     config::Config,
     metrics::Metrics,
     planner::{Generation, Planner},
@@ -46,7 +44,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Brings what is loaded up to date.
 #[derive(Debug)]
-pub(crate) struct Plugins {
+pub struct Plugins {
     loader: Loader,
     planner: Arc<Planner>,
     metrics: Arc<Metrics>,
@@ -60,11 +58,8 @@ impl Plugins {
     ///
     /// # Errors
     /// A flag that cannot be used, or no plugin engine.
-    pub(crate) fn new(config: &Config, planner: Arc<Planner>, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
-        let limits = CompileLimits {
-            address_space: u64::from(config.plugin_compile_mebibytes) << 20,
-            ..CompileLimits::default()
-        };
+    pub(crate) fn new(config: &Config, compiler: Compiler, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let planner = Arc::new(Planner::new(config)?);
         let cache = config.plugin_cache_dir.as_deref().and_then(|folder| {
             let cache = CodeCache::open(folder, CACHE_BYTES);
             // It only saves time: an operator that works slowly is better than none.
@@ -72,8 +67,7 @@ impl Plugins {
         });
         let host = Host::with(Options {
             limits: Limits::default(),
-            // This very binary, whatever lies under its name by now.
-            compiler: Compiler::Quarantine(Quarantine::new("/proc/self/exe", [COMPILE], limits)),
+            compiler,
             cache,
             observer: Some(Arc::new(metrics.calls.clone())),
         })
@@ -81,6 +75,23 @@ impl Plugins {
         let loader = Loader::new(host, config.plugin_dirs.clone(), allow_list(config)?);
         let pause = Duration::from_secs(config.plugin_poll_seconds.into());
         Ok(Self { loader, planner, metrics, pause, patience: PATIENCE })
+    }
+
+    /// Loads them once, for whoever does not follow the directories. Blocks while plugins are compiled.
+    ///
+    /// # Errors
+    /// As [`crate::Operator::new`].
+    pub fn load(config: &Config, compiler: Compiler) -> anyhow::Result<Arc<Planner>> {
+        let mut plugins = Self::new(config, compiler, Arc::new(Metrics::new()))?;
+        while !plugins.planner.generation().ready {
+            plugins.look(&[]);
+        }
+        Ok(plugins.planner)
+    }
+
+    /// Who asks them.
+    pub(crate) fn planner(&self) -> Arc<Planner> {
+        Arc::clone(&self.planner)
     }
 
     /// One look. The objects that have to be looked at again. Blocks while plugins are compiled.

@@ -7,7 +7,6 @@ use dbbackup_core::{
     decide::{Decision, decide},
     observed::Held,
 };
-use jiff::Timestamp;
 use kube::{
     ResourceExt,
     core::{DeserializeGuard, error_boundary},
@@ -19,6 +18,9 @@ use crate::{act, catalogue, context::Context, malformed, observe, prune, report,
 
 /// When to look again at an object whose plugin may be among those that are still loaded: their arrival wakes it before.
 pub(crate) const UNTIL_LOADED: Duration = Duration::from_secs(5);
+
+/// When to look again at an object that the API server does not know, although the cache does.
+const UNTIL_GONE: Duration = Duration::from_mins(5);
 
 /// The object as it is watched: one that cannot be read does not stop the watch.
 pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
@@ -59,15 +61,15 @@ async fn refuse(
     invalid: &error_boundary::InvalidObject,
     context: &Context,
 ) -> Result<Action, Error> {
-    malformed::report(watched, &invalid.error, context).await?;
+    let found = malformed::report(watched, &invalid.error, context).await?;
     context.metrics.pass("malformed");
-    Ok(Action::await_change())
+    Ok(if found { Action::await_change() } else { gone(context) })
 }
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
     let mut seen = understand(observe::cached(object, context), &context.planner).await;
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
-    let now = Context::now();
+    let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
     seen.held = context.gate.ask(object, &decision.create, now, false);
     if !seen.held.is_empty() {
@@ -75,15 +77,15 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     }
     if is_rest(object, &decision) {
         context.metrics.pass("rest");
-        return Ok(wake(&decision));
+        return Ok(wake(&decision, context));
     }
     // Something is to be done: look again, live, and decide anew.
-    let Some(seen) = observe::live(object, context).await? else { return Ok(Action::await_change()) };
+    let Some(seen) = observe::live(object, context).await? else { return Ok(gone(context)) };
     let mut seen = understand(seen, &context.planner).await;
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
     };
-    let now = Context::now();
+    let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
     context.gate.learn(&seen.object, &context.client).await?;
     seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
@@ -113,7 +115,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     act::delete(&seen.object, &decision, context).await?;
     report::events(&seen.object, &decision.events, context).await;
     context.metrics.pass("applied");
-    Ok(wake(&decision))
+    Ok(wake(&decision, context))
 }
 
 fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
@@ -127,13 +129,15 @@ fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
         && !report::differs(object, decision)
 }
 
-/// Until `wake_at`, from now on by the wall clock.
-fn wake(decision: &Decision) -> Action {
-    Action::requeue(until(decision.wake_at, Context::now()))
+/// The API server says that there is no such object. The watch will say so too, and then nobody looks again; if it does not,
+/// the answer was wrong, as that of a proxy may be, and nothing else would wake the object before its next change.
+pub(crate) fn gone(context: &Context) -> Action {
+    Action::requeue(context.clock.wait(UNTIL_GONE))
 }
 
-pub(crate) fn until(at: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)
+/// Until `wake_at`, from now on by the wall clock.
+fn wake(decision: &Decision, context: &Context) -> Action {
+    Action::requeue(context.clock.until(decision.wake_at))
 }
 
 /// What to do after a failed pass.
@@ -143,16 +147,4 @@ pub(crate) fn after_error(watched: Arc<Watched>, error: &Error, context: Arc<Con
     context.metrics.pass("failed");
     warn!(namespace = watched.namespace(), object = watched.name_any(), error = %error, retry_seconds = wait.as_secs(), "pass failed");
     Action::requeue(wait)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_past_wake_is_now() {
-        let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
-        assert_eq!(until(now - jiff::SignedDuration::from_secs(5), now), Duration::ZERO);
-        assert_eq!(until(now + jiff::SignedDuration::from_secs(5), now), Duration::from_secs(5));
-    }
 }

@@ -18,7 +18,7 @@ use crate::{
     act::{self, FIELD_MANAGER},
     by_label::{self, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::{Error, until},
+    reconcile::{Error, gone},
     report,
 };
 
@@ -63,31 +63,31 @@ async fn pass(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Action, 
         held: None,
         refused_create: None,
     };
-    let decision = decide(&observed, Context::now());
+    let decision = decide(&observed, context.clock.now());
     if decision.step == Step::Nothing && decision.status.is_none() {
         context.metrics.pass("rest");
-        return Ok(wake(&decision));
+        return Ok(wake(&decision, context));
     }
     // Something is to be done: look again, live, and decide anew.
     let api: Api<DatabaseSnapshot> = Api::namespaced(context.client.clone(), &namespace);
     let fresh = api.get_opt(&snapshot.name_any()).await.map_err(Error::on("get the DatabaseSnapshot"))?;
     let Some(fresh) = fresh.filter(|fresh| fresh.uid() == snapshot.uid()) else {
-        return Ok(Action::await_change());
+        return Ok(gone(context));
     };
     let job = live_job(&context.client, &namespace, &name, (SNAPSHOT_LABEL, &fresh.name_any())).await?;
     let mut observed = Observed { snapshot: &fresh, job, ..observed };
-    let mut decision = decide(&observed, Context::now());
+    let mut decision = decide(&observed, context.clock.now());
     if decision.step == Step::Create {
         observed.reader = busy_reader(&fresh, context).await?;
-        decision = decide(&observed, Context::now());
+        decision = decide(&observed, context.clock.now());
     }
     if let (Step::Create, Some(object)) = (&decision.step, as_backup(&fresh)) {
         create(&object, &mut observed, context).await?;
-        decision = decide(&observed, Context::now());
+        decision = decide(&observed, context.clock.now());
     }
     conclude(&api, &fresh, &decision, context).await?;
     context.metrics.pass("applied");
-    Ok(wake(&decision))
+    Ok(wake(&decision, context))
 }
 
 /// Makes the Job if it may start, and adds to what was observed what came of it.
@@ -99,7 +99,7 @@ async fn create(
     let (snapshot, namespace) = (observed.snapshot, object.namespace().unwrap_or_default());
     let name = job_name(snapshot);
     context.gate.learn(object, &context.client).await?;
-    observed.held = context.gate.ask_once(object, &name, Context::now());
+    observed.held = context.gate.ask_once(object, &name, context.clock.now());
     if observed.held.is_some() {
         return Ok(());
     }
@@ -109,7 +109,7 @@ async fn create(
     }
     let created = act::create_one(object, &name, job, context).await;
     if !matches!(created, Ok(Ok(()))) {
-        context.gate.give_back(&namespace, [&name], Context::now());
+        context.gate.give_back(&namespace, [&name], context.clock.now());
     }
     observed.refused_create = created?.err();
     if observed.refused_create.is_none() {
@@ -171,8 +171,8 @@ async fn busy_reader(snapshot: &DatabaseSnapshot, context: &Context) -> Result<O
     Ok(reader(snapshot, &restores).map(str::to_owned))
 }
 
-fn wake(decision: &Decision) -> Action {
-    decision.wake_at.map_or_else(Action::await_change, |at| Action::requeue(until(at, Context::now())))
+fn wake(decision: &Decision, context: &Context) -> Action {
+    decision.wake_at.map_or_else(Action::await_change, |at| Action::requeue(context.clock.until(at)))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "kube's signature")]

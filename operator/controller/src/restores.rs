@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use dbbackup_api::{DatabaseBackup, DatabaseRestore, NAME_LABEL, RESTORE_LABEL};
 use dbbackup_core::{
     names,
-    observed::RefusedCreate,
+    observed::{ObservedJob, RefusedCreate},
     planning::{PlannedRestore, Refused},
     restoring::{Decision, Observed, Plan, Source, Sources, asked, decide, is_final, resolve},
 };
@@ -22,7 +22,7 @@ use crate::{
     act,
     by_label::{self, Caches, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::{Error, UNTIL_LOADED, until},
+    reconcile::{Error, UNTIL_LOADED, gone},
     report,
     understand::explain_job,
 };
@@ -76,40 +76,45 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
     let context = &shared.context;
     let namespace = restore.namespace().unwrap_or_default();
     let api: Api<DatabaseRestore> = Api::namespaced(context.client.clone(), &namespace);
-    let mut job = shared.caches.job(&namespace, &job_name(restore));
-    let mut fresh = restore.clone();
-    let planned = if job.is_none() {
-        // A cache may be late: a Job is made only of what is there now.
-        let Some(live) =
-            api.get_opt(&restore.name_any()).await.map_err(Error::on("get the DatabaseRestore"))?
-        else {
-            return Ok(Action::await_change());
-        };
-        if live.uid() != restore.uid() || is_final(&live) {
-            return Ok(Action::await_change());
+    if let Some(job) = shared.caches.job(&namespace, &job_name(restore)) {
+        let job = explained(restore, Some(job), context).await;
+        let decision = decide(
+            &Observed { restore, job, plan: Plan::NotAsked, refused_create: None },
+            context.clock.now(),
+        );
+        if Some(&decision.status) == restore.status.as_ref() {
+            context.metrics.pass("rest");
+            return Ok(Action::requeue(context.clock.until(decision.wake_at)));
         }
-        fresh = live;
-        let of = (RESTORE_LABEL, &*fresh.name_any());
-        job = live_job(&context.client, &namespace, &job_name(&fresh), of).await?;
-        match (&job, started(&fresh)) {
-            (None, false) => match Box::pin(plan(&fresh, context)).await? {
-                Some(planned) => Some(planned),
-                None => return Ok(Action::requeue(UNTIL_LOADED)),
-            },
-            _ => None,
-        }
-    } else {
-        None
-    };
-    if let (Some(seen), Some(found)) = (asked(&fresh), &job) {
-        job = Some(explain_job(seen, found.clone(), &context.planner).await);
     }
+    // Something is to be done: look again, live. Caches may be late, and that of the pods may be empty yet: a Job whose pod is not
+    // seen has lost its report, and that would be final.
+    let Some(fresh) = api.get_opt(&restore.name_any()).await.map_err(Error::on("get the DatabaseRestore"))?
+    else {
+        return Ok(gone(context));
+    };
+    if fresh.uid() != restore.uid() {
+        return Ok(gone(context));
+    }
+    if is_final(&fresh) {
+        return Ok(Action::await_change());
+    }
+    let of = (RESTORE_LABEL, &*fresh.name_any());
+    let job = live_job(&context.client, &namespace, &job_name(&fresh), of).await?;
+    let planned = match (&job, started(&fresh)) {
+        (None, false) => match Box::pin(plan(&fresh, context)).await? {
+            Some(planned) => Some(planned),
+            None => return Ok(Action::requeue(UNTIL_LOADED)),
+        },
+        _ => None,
+    };
+    let job = explained(&fresh, job, context).await;
     let verdict = match &planned {
         None => Plan::NotAsked,
         Some(Ok((source, planned))) => Plan::Ready(&planned.plugin, source),
         Some(Err(refused)) => Plan::Refused(&refused.reason, &refused.message),
     };
-    let now = Context::now();
+    let now = context.clock.now();
     let decide_with = |refused_create: Option<RefusedCreate>| {
         decide(&Observed { restore: &fresh, job: job.clone(), plan: verdict, refused_create }, now)
     };
@@ -120,7 +125,19 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
         decision = decide_with(Some(refused));
     }
     conclude(&api, &fresh, &decision, context).await?;
-    Ok(Action::requeue(until(decision.wake_at, Context::now())))
+    Ok(Action::requeue(context.clock.until(decision.wake_at)))
+}
+
+/// With what the plugin says of its failure.
+async fn explained(
+    restore: &DatabaseRestore,
+    job: Option<ObservedJob>,
+    context: &Context,
+) -> Option<ObservedJob> {
+    match (asked(restore), job) {
+        (Some(seen), Some(found)) => Some(explain_job(seen, found, &context.planner).await),
+        (_, job) => job,
+    }
 }
 
 /// Whether its Job was made.

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::anyhow;
 use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL, SNAPSHOT_LABEL};
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc, future::OptionFuture};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource,
@@ -23,7 +23,6 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::{
@@ -43,7 +42,7 @@ const LOADING: Duration = Duration::from_millis(200);
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 const WATCH_SECONDS: u32 = 200;
 
-/// Runs passes until a signal ends it; passes under way are finished. With an election that happens while this process
+/// Runs passes until `stop`; passes under way are finished. With an election that happens while this process
 /// leads; until then it follows the plugins, so that it can take over at once.
 ///
 /// # Errors
@@ -52,20 +51,21 @@ pub(crate) async fn run(
     config: &Config,
     context: Arc<Context>,
     caches: CacheWriters,
-    plugins: Plugins,
+    plugins: Option<Plugins>,
     ready: Readiness,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
     let jobs = cache(api(&context.client, namespace), NAME_LABEL, caches.jobs, without_spec).inspect_ok({
         let context = Arc::clone(&context);
-        move |_| context.gate.look(Context::now())
+        move |_| context.gate.look(context.clock.now())
     });
     let pods = cache(api(&context.client, namespace), NAME_LABEL, caches.pods, without_pod_spec);
     let snapshots =
         cache(api::<WatchedSnapshot>(&context.client, namespace), NAME_LABEL, caches.snapshots, |_| ());
-    let (stop, leads) = (shutdown_signal().shared(), Leads::new(Arc::clone(&context.metrics)));
+    let (stop, leads) = (stop.boxed().shared(), Leads::new(Arc::clone(&context.metrics)));
     let restores = restores(&context, namespace, stop.clone());
     let removals = removals(&context, namespace, (caches.removal_jobs, caches.removal_pods), stop.clone());
     let watching = watcher::Config::default().timeout(WATCH_SECONDS);
@@ -75,7 +75,7 @@ pub(crate) async fn run(
         .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
     context.gate.follow(controller.store(), affected.clone());
-    let plugins = plugins::follow(plugins, controller.store(), affected);
+    let plugins = OptionFuture::from(plugins.map(|all| plugins::follow(all, controller.store(), affected)));
     tokio::spawn(announce(Arc::clone(&context), ready, election.is_some()));
     let passes = controller
         .reconcile_on(changed_hands)
@@ -96,7 +96,7 @@ pub(crate) async fn run(
         // What passes have spawned must not outlive the Lease.
         ended = elected => ended.ok_or_else(|| anyhow!("the Lease was lost: this process ends, and begins anew as one that waits"))?,
         () = async { stop.await; leads.never().await; } => {}
-        () = plugins => return Err(anyhow!("nobody follows the plugin directories any more")),
+        Some(()) = plugins => return Err(anyhow!("nobody follows the plugin directories any more")),
     }
     info!("stopped");
     Ok(())
@@ -167,7 +167,7 @@ where
     removals::run(
         api(client, namespace),
         cache(api(client, namespace), SNAPSHOT_LABEL, jobs, without_spec)
-            .inspect_ok(move |_| gated.gate.look(Context::now())),
+            .inspect_ok(move |_| gated.gate.look(gated.clock.now())),
         cache(api(client, namespace), SNAPSHOT_LABEL, pods, without_pod_spec),
         Arc::clone(context),
         watcher::Config::default().timeout(WATCH_SECONDS),
@@ -223,17 +223,5 @@ async fn announce(context: Arc<Context>, ready: Readiness, elected: bool) {
     if elected || matches!(seen.await, (Ok(()), Ok(()), Ok(()))) {
         ready.set();
         info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
-    }
-}
-
-/// SIGTERM or SIGINT. A process that cannot listen for them is ended by the default action instead.
-async fn shutdown_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
-        _ = int.recv() => info!(signal = "SIGINT", "stopping"),
     }
 }
