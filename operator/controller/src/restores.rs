@@ -76,7 +76,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
     let context = &shared.context;
     let namespace = restore.namespace().unwrap_or_default();
     let api: Api<DatabaseRestore> = Api::namespaced(context.client.clone(), &namespace);
-    let mut job = shared.caches.job(&namespace, &job_name(restore));
+    let mut job = shared.caches.job(&namespace, &job_name(restore), &restore.name_any());
     let mut fresh = restore.clone();
     let planned = if job.is_none() {
         // A cache may be late: a Job is made only of what is there now.

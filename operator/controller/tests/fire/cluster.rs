@@ -12,8 +12,8 @@ use dbbackup_protocol::{
     layout,
     pod::{ENV_WORK_ORDER, MOVER},
     removal::Removed,
-    restore::{Restored, Target},
     report::{ManifestRef, Outcome, Reason, RunReport},
+    restore::{Restored, Target},
     work_order::WorkOrder,
 };
 use futures::StreamExt as _;
@@ -104,7 +104,8 @@ pub(super) async fn work(shared: Arc<Shared>) {
             if done.get(&job.name_any()) == Some(&state) && !orphan {
                 continue;
             }
-            let worked = if orphan { collect(&shared, &job).await } else { forward(&shared, &job, fate).await };
+            let worked =
+                if orphan { collect(&shared, &job).await } else { forward(&shared, &job, fate).await };
             match worked {
                 Ok(()) => drop(done.insert(job.name_any(), state)),
                 // It is gone, or not made yet: the next event says so.

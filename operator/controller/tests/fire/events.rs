@@ -74,7 +74,8 @@ impl Events {
             }
             Some(Disturbance::Break(after)) => {
                 self.send(line);
-                return self.passed < after || self.end(Some(Err(io::Error::from(io::ErrorKind::ConnectionReset).into())));
+                return self.passed < after
+                    || self.end(Some(Err(io::Error::from(io::ErrorKind::ConnectionReset).into())));
             }
             Some(Disturbance::Expire(after)) => {
                 self.send(line);

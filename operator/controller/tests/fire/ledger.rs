@@ -83,7 +83,8 @@ impl Ledger {
         let (name, uid) = (job.name_any(), job.uid().unwrap_or_default());
         let owner = job.owner_references().iter().find(|owner| owner.controller == Some(true));
         let owner = owner.map(|owner| owner.uid.clone()).unwrap_or_default();
-        let slot: Option<Timestamp> = job.annotations().get(SLOT_ANNOTATION).and_then(|text| text.parse().ok());
+        let slot: Option<Timestamp> =
+            job.annotations().get(SLOT_ANNOTATION).and_then(|text| text.parse().ok());
         if !self.made.contains_key(&uid) {
             if self.made.values().any(|other| other.name == name && other.owner == owner) {
                 self.breaks(format!("a second Job {name}"));
@@ -149,7 +150,8 @@ fn backwards(old: &DatabaseBackup, new: &DatabaseBackup) -> Vec<String> {
     if new.last_schedule_time.as_ref().map(|at| at.0) < old.last_schedule_time.as_ref().map(|at| at.0) {
         broken.push("lastScheduleTime went back".to_owned());
     }
-    if new.last_successful_backup.as_ref().map(|at| at.0) < old.last_successful_backup.as_ref().map(|at| at.0) {
+    if new.last_successful_backup.as_ref().map(|at| at.0) < old.last_successful_backup.as_ref().map(|at| at.0)
+    {
         broken.push("lastSuccessfulBackup went back".to_owned());
     }
     if new.missed_runs.unwrap_or(0) < old.missed_runs.unwrap_or(0) {

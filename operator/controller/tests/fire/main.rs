@@ -8,7 +8,13 @@
 //!
 //! `make fire`, or `cargo test … --test fire -- --ignored --nocapture`; `FIRE=words` makes only the runs whose line has these.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod cluster;
 mod events;
@@ -21,11 +27,7 @@ mod scenarios;
 mod server;
 mod shared;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use clap::Parser as _;
 use dbbackup_controller::{Config, Plugins};
@@ -56,7 +58,9 @@ async fn fire() {
     let calm: Calm = all(&stage, "calm", calm.to_vec())
         .await
         .into_iter()
-        .map(|(case, outcome)| (case.scenario, outcome.unwrap_or_else(|broken| panic!("{:?}: {broken}", case.scenario)).calls))
+        .map(|(case, outcome)| {
+            (case.scenario, outcome.unwrap_or_else(|broken| panic!("{:?}: {broken}", case.scenario)).calls)
+        })
         .collect();
     let only = std::env::var("FIRE").unwrap_or_default();
     let wanted = |case: &Case| format!("{:?} {} {}", case.scenario, case.group, case.plan).contains(&only);
@@ -134,7 +138,10 @@ fn table(calm: &Calm, outcomes: &[(Case, Result<Outcome, Broken>)]) -> usize {
             Err(_) => counts.broken += 1,
         }
     }
-    println!("{:<42} {:>5} {:>9} {:>14} {:>7} {:>5}", "fault", "runs", "restarts", "most requests", "broken", "idle");
+    println!(
+        "{:<42} {:>5} {:>9} {:>14} {:>7} {:>5}",
+        "fault", "runs", "restarts", "most requests", "broken", "idle"
+    );
     for (group, counts) in &groups {
         let Counts { hit, idle, restarts, requests, broken } = counts;
         println!("{group:<42} {hit:>5} {restarts:>9} {requests:>14} {broken:>7} {idle:>5}");

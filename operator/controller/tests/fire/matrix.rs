@@ -27,7 +27,8 @@ pub(super) fn cases(calm: &Calm) -> Vec<Case> {
 fn crashes(calm: &Calm) -> Vec<Case> {
     let mut all = vec![];
     let write = |(call, _): &&(String, usize)| writes(call);
-    let requests = calm.iter().flat_map(|(scenario, calls)| calls.iter().filter(write).map(|call| (*scenario, call)));
+    let requests =
+        calm.iter().flat_map(|(scenario, calls)| calls.iter().filter(write).map(|call| (*scenario, call)));
     for (place, (scenario, (call, number))) in requests.enumerate() {
         let mut add = |group, fault, old| {
             let request = Some((call.clone(), *number, fault));

@@ -71,7 +71,12 @@ pub(super) struct Run {
 }
 
 /// One run.
-pub(super) async fn run(stage: &Stage, namespace: &str, scenario: Scenario, plan: Plan) -> Result<Outcome, Broken> {
+pub(super) async fn run(
+    stage: &Stage,
+    namespace: &str,
+    scenario: Scenario,
+    plan: Plan,
+) -> Result<Outcome, Broken> {
     let shared = Shared::new(namespace.to_owned(), stage.client.clone(), plan);
     stage.runs.lock().unwrap().insert(namespace.to_owned(), Arc::downgrade(&shared));
     let namespaces: Api<Namespace> = Api::all(stage.client.clone());
@@ -86,7 +91,8 @@ pub(super) async fn run(stage: &Stage, namespace: &str, scenario: Scenario, plan
         starts: Mutex::default(),
         minute: Mutex::new(minute),
     });
-    let (cluster, keeper) = (tokio::spawn(cluster::work(Arc::clone(&shared))), tokio::spawn(Arc::clone(&run).keep()));
+    let (cluster, keeper) =
+        (tokio::spawn(cluster::work(Arc::clone(&shared))), tokio::spawn(Arc::clone(&run).keep()));
     run.start();
     let ended = run.play(scenario).await;
     keeper.abort();
@@ -96,7 +102,9 @@ pub(super) async fn run(stage: &Stage, namespace: &str, scenario: Scenario, plan
     let ledger = &mut *shared.ledger.lock().unwrap();
     let calls = shared.calls.lock().unwrap().clone();
     let last = calls.iter().rev().take(12).map(|(call, _)| call.as_str()).collect::<Vec<_>>();
-    let told = |what: String| format!("{what}\n    last requests, backwards: {}\n    {}", last.join(", "), state(ledger));
+    let told = |what: String| {
+        format!("{what}\n    last requests, backwards: {}\n    {}", last.join(", "), state(ledger))
+    };
     ended.map_err(told)?;
     if !ledger.violations.is_empty() {
         return Err(told(ledger.violations.join("; ")));

@@ -138,5 +138,8 @@ fn free_ports() -> [u16; 3] {
 fn key() -> String {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
     let key: EcPrivateKeyRfc5915Der<'_> = key.private_key().as_der().unwrap();
-    format!("-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n", STANDARD.encode(key.as_ref()))
+    format!(
+        "-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n",
+        STANDARD.encode(key.as_ref())
+    )
 }

@@ -137,8 +137,7 @@ impl Shared {
         self.disturbed();
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let query: Vec<_> = query.split('&').filter(|part| !part.starts_with("resourceVersion")).collect();
-        let uri =
-            format!("{path}?{}&resourceVersion={version}&resourceVersionMatch=Exact", query.join("&"));
+        let uri = format!("{path}?{}&resourceVersion={version}&resourceVersionMatch=Exact", query.join("&"));
         *request.uri_mut() = uri.parse().unwrap();
     }
 
