@@ -9,27 +9,23 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::ListParams,
-    runtime::{
-        Controller,
-        reflector::{ObjectRef, Store},
-        watcher,
-    },
+    runtime::{Controller, reflector::ObjectRef, watcher},
 };
 use serde::de::DeserializeOwned;
 
-use crate::reconcile::Error;
+use crate::{cache::Cache, reconcile::Error};
 
 /// Their Jobs and pods, without their specs.
 pub(crate) struct Caches {
-    pub(crate) jobs: Store<Job>,
-    pub(crate) pods: Store<Pod>,
+    pub(crate) jobs: Cache<Job>,
+    pub(crate) pods: Cache<Pod>,
 }
 
 impl Caches {
-    /// The Job as far as the caches know it.
-    pub(crate) fn job(&self, namespace: &str, name: &str) -> Option<ObservedJob> {
-        let job = self.jobs.get(&ObjectRef::new(name).within(namespace))?;
-        let pods = self.pods.state_filter(|pod| pod.namespace().as_deref() == Some(namespace));
+    /// The Job of an object as far as the caches know it.
+    pub(crate) fn job(&self, namespace: &str, name: &str, object: &str) -> Option<ObservedJob> {
+        let job = self.jobs.get(namespace, name)?;
+        let pods = self.pods.of(namespace, object);
         Some(ObservedJob::read(&job, &pods))
     }
 }

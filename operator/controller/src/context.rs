@@ -6,17 +6,20 @@ use std::{
     time::Duration,
 };
 
-use dbbackup_api::DatabaseSnapshot;
+use dbbackup_api::{DatabaseSnapshot, NAME_LABEL, SNAPSHOT_LABEL};
 use dbbackup_core::admit::Caps;
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-use kube::{
-    Client,
-    core::DeserializeGuard,
-    runtime::reflector::{self, Store, store::Writer},
-};
+use kube::{Client, core::DeserializeGuard};
 
-use crate::{by_label::Caches, clock::Clock, gate::Gate, metrics::Metrics, planner::Planner};
+use crate::{
+    by_label::Caches,
+    cache::{Cache, CacheWriter, cache},
+    clock::Clock,
+    gate::Gate,
+    metrics::Metrics,
+    planner::Planner,
+};
 
 /// First wait after a failed pass; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -37,11 +40,11 @@ pub(crate) struct Context {
     /// What every run passes.
     pub(crate) gate: Gate,
     /// Cache of the Jobs that carry our label, without their specs.
-    pub(crate) jobs: Store<Job>,
+    pub(crate) jobs: Cache<Job>,
     /// Cache of the pods that carry our label, without their specs.
-    pub(crate) pods: Store<Pod>,
+    pub(crate) pods: Cache<Pod>,
     /// Cache of the snapshots that carry our label.
-    pub(crate) snapshots: Store<WatchedSnapshot>,
+    pub(crate) snapshots: Cache<WatchedSnapshot>,
     /// Caches of the Jobs that remove data, and of their pods.
     pub(crate) removals: Caches,
     /// Consecutive failed passes by UID: kube has no backoff of its own per object.
@@ -50,11 +53,11 @@ pub(crate) struct Context {
 
 /// The writing ends of the caches, for the watches.
 pub(crate) struct CacheWriters {
-    pub(crate) jobs: Writer<Job>,
-    pub(crate) pods: Writer<Pod>,
-    pub(crate) snapshots: Writer<WatchedSnapshot>,
-    pub(crate) removal_jobs: Writer<Job>,
-    pub(crate) removal_pods: Writer<Pod>,
+    pub(crate) jobs: CacheWriter<Job>,
+    pub(crate) pods: CacheWriter<Pod>,
+    pub(crate) snapshots: CacheWriter<WatchedSnapshot>,
+    pub(crate) removal_jobs: CacheWriter<Job>,
+    pub(crate) removal_pods: CacheWriter<Pod>,
 }
 
 impl Context {
@@ -66,18 +69,18 @@ impl Context {
         metrics: Arc<Metrics>,
         (min_interval, caps): (SignedDuration, Caps),
     ) -> (Arc<Self>, CacheWriters) {
-        let (jobs, job_writer) = reflector::store();
-        let (pods, pod_writer) = reflector::store();
-        let (snapshots, snapshot_writer) = reflector::store();
-        let (removal_jobs, removal_job_writer) = reflector::store();
-        let (removal_pods, removal_pod_writer) = reflector::store();
+        let (jobs, job_writer) = cache(NAME_LABEL);
+        let (pods, pod_writer) = cache(NAME_LABEL);
+        let (snapshots, snapshot_writer) = cache(NAME_LABEL);
+        let (removal_jobs, removal_job_writer) = cache(SNAPSHOT_LABEL);
+        let (removal_pods, removal_pod_writer) = cache(SNAPSHOT_LABEL);
         let context = Self {
             client,
             clock,
             planner,
             metrics,
             min_interval,
-            gate: Gate::new(caps, vec![jobs.clone(), removal_jobs.clone()]),
+            gate: Gate::new(caps, vec![jobs.objects().clone(), removal_jobs.objects().clone()]),
             jobs,
             pods,
             snapshots,

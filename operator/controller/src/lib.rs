@@ -2,6 +2,7 @@
 
 mod act;
 mod by_label;
+mod cache;
 mod calls;
 mod catalogue;
 mod clock;

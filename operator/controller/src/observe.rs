@@ -9,7 +9,7 @@ use dbbackup_api::{DatabaseBackup, DatabaseSnapshot, NAME_LABEL};
 use dbbackup_core::observed::{Held, Observed, ObservedCatalogue, ObservedJob, ObservedProbe, RefusedCreate};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::Store};
+use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
     context::{Context, WatchedSnapshot},
@@ -92,20 +92,10 @@ fn readable(snapshots: &[impl Borrow<WatchedSnapshot>]) -> Vec<Arc<DatabaseSnaps
 
 /// From the caches.
 pub(crate) fn cached(object: &DatabaseBackup, context: &Context) -> Seen {
-    let (jobs, pods) = (labelled(&context.jobs, object), labelled(&context.pods, object));
-    let snapshots = labelled(&context.snapshots, object);
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let (jobs, pods) = (context.jobs.of(&namespace, &name), context.pods.of(&namespace, &name));
+    let snapshots = context.snapshots.of(&namespace, &name);
     Seen::read(object.clone(), &jobs, &pods, &snapshots, context)
-}
-
-fn labelled<K>(store: &Store<K>, object: &DatabaseBackup) -> Vec<Arc<K>>
-where
-    K: kube::Resource<DynamicType = ()> + Clone,
-{
-    let (namespace, name) = (object.namespace(), object.name_any());
-    store.state_filter(|candidate| {
-        candidate.meta().namespace == namespace
-            && candidate.meta().labels.as_ref().and_then(|labels| labels.get(NAME_LABEL)) == Some(&name)
-    })
 }
 
 /// From the API server, or none when the object is gone or another one has its name.

@@ -58,7 +58,7 @@ async fn pass(snapshot: &DatabaseSnapshot, context: &Context) -> Result<Action, 
     let (namespace, name) = (snapshot.namespace().unwrap_or_default(), job_name(snapshot));
     let observed = Observed {
         snapshot,
-        job: context.removals.job(&namespace, &name),
+        job: context.removals.job(&namespace, &name, &snapshot.name_any()),
         reader: None,
         held: None,
         refused_create: None,

@@ -76,7 +76,7 @@ async fn pass(restore: &DatabaseRestore, shared: &Restores) -> Result<Action, Er
     let context = &shared.context;
     let namespace = restore.namespace().unwrap_or_default();
     let api: Api<DatabaseRestore> = Api::namespaced(context.client.clone(), &namespace);
-    if let Some(job) = shared.caches.job(&namespace, &job_name(restore)) {
+    if let Some(job) = shared.caches.job(&namespace, &job_name(restore), &restore.name_any()) {
         let job = explained(restore, Some(job), context).await;
         let decision = decide(
             &Observed { restore, job, plan: Plan::NotAsked, refused_create: None },

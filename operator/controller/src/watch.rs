@@ -1,7 +1,6 @@
 //! The watches that wake passes, and how they end.
 
 use std::{
-    fmt::Debug,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,25 +9,20 @@ use std::{
 };
 
 use anyhow::anyhow;
-use dbbackup_api::{APP_LABEL, NAME_LABEL, RESTORE_LABEL, SNAPSHOT_LABEL};
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc, future::OptionFuture};
+use dbbackup_api::{NAME_LABEL, RESTORE_LABEL};
+use futures::{FutureExt, StreamExt, TryStreamExt, channel::mpsc, future::OptionFuture};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource,
-    runtime::{
-        WatchStreamExt,
-        controller::Config as ControllerConfig,
-        reflector::{self, store::Writer},
-        watcher,
-    },
+    runtime::{controller::Config as ControllerConfig, watcher},
 };
-use serde::de::DeserializeOwned;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     by_label::{self, Caches},
+    cache::{CacheWriter, WATCH_SECONDS, cache},
     config::Config,
-    context::{CacheWriters, Context, WatchedSnapshot},
+    context::{CacheWriters, Context},
     http::Readiness,
     metrics::Metrics,
     plugins::{self, Plugins},
@@ -39,8 +33,6 @@ use crate::{
 
 /// How often to look whether the plugins are loaded.
 const LOADING: Duration = Duration::from_millis(200);
-/// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
-const WATCH_SECONDS: u32 = 200;
 
 /// Runs passes until `stop`; passes under way are finished. With an election that happens while this process
 /// leads; until then it follows the plugins, so that it can take over at once.
@@ -58,13 +50,12 @@ pub(crate) async fn run(
     let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
-    let jobs = cache(api(&context.client, namespace), NAME_LABEL, caches.jobs, without_spec).inspect_ok({
+    let jobs = caches.jobs.watch(api(&context.client, namespace), without_spec).inspect_ok({
         let context = Arc::clone(&context);
         move |_| context.gate.look(context.clock.now())
     });
-    let pods = cache(api(&context.client, namespace), NAME_LABEL, caches.pods, without_pod_spec);
-    let snapshots =
-        cache(api::<WatchedSnapshot>(&context.client, namespace), NAME_LABEL, caches.snapshots, |_| ());
+    let pods = caches.pods.watch(api(&context.client, namespace), without_pod_spec);
+    let snapshots = caches.snapshots.watch(api(&context.client, namespace), |_| ());
     let (stop, leads) = (stop.boxed().shared(), Leads::new(Arc::clone(&context.metrics)));
     let restores = restores(&context, namespace, stop.clone());
     let removals = removals(&context, namespace, (caches.removal_jobs, caches.removal_pods), stop.clone());
@@ -141,12 +132,12 @@ fn restores<S>(context: &Arc<Context>, namespace: Option<&str>, stop: S) -> impl
 where
     S: Future<Output = ()> + Send + Sync + 'static,
 {
-    let ((jobs, job_writer), (pods, pod_writer)) = (reflector::store(), reflector::store());
+    let ((jobs, job_writer), (pods, pod_writer)) = (cache(RESTORE_LABEL), cache(RESTORE_LABEL));
     let client = &context.client;
     restores::run(
         api(client, namespace),
-        cache(api(client, namespace), RESTORE_LABEL, job_writer, without_spec),
-        cache(api(client, namespace), RESTORE_LABEL, pod_writer, without_pod_spec),
+        job_writer.watch(api(client, namespace), without_spec),
+        pod_writer.watch(api(client, namespace), without_pod_spec),
         Arc::new(Restores { context: Arc::clone(context), caches: Caches { jobs, pods } }),
         watcher::Config::default().timeout(WATCH_SECONDS),
         stop,
@@ -157,7 +148,7 @@ where
 fn removals<S>(
     context: &Arc<Context>,
     namespace: Option<&str>,
-    (jobs, pods): (Writer<Job>, Writer<Pod>),
+    (jobs, pods): (CacheWriter<Job>, CacheWriter<Pod>),
     stop: S,
 ) -> impl Future<Output = ()> + use<S>
 where
@@ -166,9 +157,9 @@ where
     let (client, gated) = (&context.client, Arc::clone(context));
     removals::run(
         api(client, namespace),
-        cache(api(client, namespace), SNAPSHOT_LABEL, jobs, without_spec)
+        jobs.watch(api(client, namespace), without_spec)
             .inspect_ok(move |_| gated.gate.look(gated.clock.now())),
-        cache(api(client, namespace), SNAPSHOT_LABEL, pods, without_pod_spec),
+        pods.watch(api(client, namespace), without_pod_spec),
         Arc::clone(context),
         watcher::Config::default().timeout(WATCH_SECONDS),
         stop,
@@ -183,29 +174,6 @@ fn without_spec(job: &mut Job) {
 /// Nobody reads it.
 fn without_pod_spec(pod: &mut Pod) {
     pod.spec = None;
-}
-
-/// Watches what carries our labels, `of` among them, into its cache. `slim` drops what nobody reads.
-fn cache<K>(
-    api: Api<K>,
-    of: &str,
-    writer: Writer<K>,
-    slim: fn(&mut K),
-) -> impl Stream<Item = Result<K, watcher::Error>> + use<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let (label, value) = APP_LABEL;
-    let config = watcher::Config::default().labels(&format!("{label}={value},{of}")).timeout(WATCH_SECONDS);
-    watcher(api, config)
-        .default_backoff()
-        .modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            slim(object);
-        })
-        .reflect(writer)
-        .touched_objects()
-        .inspect_err(|error| warn!(error = %error, "watch"))
 }
 
 /// A replica is ready when it can take over; the only one, when it has seen the cluster too.
