@@ -50,8 +50,9 @@ impl Server {
     }
 
     fn fill_documents(&self) -> Result<()> {
-        let many: String =
-            (0..20_000).flat_map(|id| [serde_json::json!({"_id": id, "a": format!("{id:x}")}).to_string(), "\n".into()]).collect();
+        let many: String = (0..20_000)
+            .flat_map(|id| [serde_json::json!({"_id": id, "a": format!("{id:x}")}).to_string(), "\n".into()])
+            .collect();
         // As large as a document may be: 16 MiB.
         let large = format!("{{\"_id\": 1, \"large\": \"{}\"}}\n", "0123456789abcdef".repeat(0xf_ff00));
         let name = "c \u{e4}\u{2603} 'q' \\ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
