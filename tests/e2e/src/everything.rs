@@ -1,6 +1,7 @@
 //! For round trips: what bites, beside what the shared servers hold; taking all of it away; and a text of all of it.
 
 use anyhow::{Result, ensure};
+use serde_json::json;
 
 use crate::{
     seed::{Fingerprint, fill, from_hex},
@@ -50,9 +51,7 @@ impl Server {
     }
 
     fn fill_documents(&self) -> Result<()> {
-        let many: String = (0..20_000)
-            .flat_map(|id| [serde_json::json!({"_id": id, "a": format!("{id:x}")}).to_string(), "\n".into()])
-            .collect();
+        let many = documents(20_000);
         // As large as a document may be: 16 MiB.
         let large = format!("{{\"_id\": 1, \"large\": \"{}\"}}\n", "0123456789abcdef".repeat(0xf_ff00));
         let name = "c \u{e4}\u{2603} 'q' \\ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
@@ -126,4 +125,11 @@ impl Server {
             }
         }
     }
+}
+
+/// So many small documents, one a line.
+pub fn documents(count: usize) -> String {
+    let lines =
+        (0..count).flat_map(|id| [json!({"_id": id, "a": format!("{id:x}")}).to_string(), "\n".into()]);
+    lines.collect()
 }

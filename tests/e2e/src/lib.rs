@@ -27,6 +27,7 @@ pub use certificates::Certificates;
 pub use cli::Said;
 pub use clouds::{Cloud, Vendor, borrowed, key_file};
 pub use comeback::{Restore, restore_of, with};
+pub use everything::documents;
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use operator::Operator;
 pub use restore::{Download, untar};

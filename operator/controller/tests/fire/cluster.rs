@@ -37,7 +37,7 @@ pub(super) fn watch(client: &Client, runs: &Runs) {
         shared.ledger.lock().unwrap().job(job, exists, now);
     });
     follow::<DatabaseBackup>(client, runs, |shared, backup, exists| {
-        shared.ledger.lock().unwrap().backup(backup, exists);
+        shared.ledger.lock().unwrap().backup(&backup, exists);
     });
     follow::<DatabaseSnapshot>(client, runs, |shared, snapshot, exists| {
         let mut ledger = shared.ledger.lock().unwrap();

@@ -25,7 +25,7 @@ pub(super) fn through(body: Body, watch: String, shared: &Arc<Shared>) -> Unsync
         let mut events = Events { sink, held: VecDeque::new(), passed: 0, disturbance, shared };
         tokio::pin!(lines);
         loop {
-            let patience = if events.held.is_empty() { Duration::from_secs(3600) } else { PATIENCE };
+            let patience = if events.held.is_empty() { Duration::from_hours(1) } else { PATIENCE };
             let next = tokio::select! {
                 // Nobody listens any more.
                 () = events.sink.closed() => break,

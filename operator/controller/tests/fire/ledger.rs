@@ -104,7 +104,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn backup(&mut self, backup: DatabaseBackup, exists: bool) {
+    pub(super) fn backup(&mut self, backup: &DatabaseBackup, exists: bool) {
         self.version(backup.resource_version());
         let (name, uid) = (backup.name_any(), backup.uid().unwrap_or_default());
         if !exists {
@@ -113,7 +113,7 @@ impl Ledger {
             return;
         }
         if let Some(old) = self.backups.insert(name, backup.clone()).filter(|old| old.uid() == backup.uid()) {
-            for broken in backwards(&old, &backup) {
+            for broken in backwards(&old, backup) {
                 self.breaks(broken);
             }
         }

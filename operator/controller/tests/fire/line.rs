@@ -59,7 +59,7 @@ impl Line {
         let _busy = (!call.starts_with("watch ")).then(|| shared.busy());
         let fault = shared.asked(&call);
         if self.again && call.contains("for the cache") {
-            shared.from_the_past(&mut request);
+            shared.take_to_the_past(&mut request);
         }
         match fault {
             Some(Fault::Crash(When::Before)) => self.die().await,

@@ -11,9 +11,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking; the counts are part of the result"
 )]
 
 mod cluster;
@@ -49,7 +49,6 @@ const LEAST: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes and the kube-apiserver of tests/cluster; a stage of `make test`"]
-#[expect(clippy::print_stdout, reason = "the counts are part of the result")]
 async fn fire() {
     let server = Server::start().await;
     let stage = stage(&server);
@@ -126,7 +125,6 @@ struct Counts {
 }
 
 /// How many had their fault.
-#[expect(clippy::print_stdout, reason = "the counts are part of the result")]
 fn table(calm: &Calm, outcomes: &[(Case, Result<Outcome, Broken>)]) -> usize {
     for (scenario, calls) in calm {
         let writes = calls.iter().filter(|(call, _)| fault::writes(call)).count();

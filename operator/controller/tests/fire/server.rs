@@ -122,7 +122,7 @@ fn components() -> PathBuf {
     let built = fs::read_dir(cache.join("cluster")).into_iter().flatten().map(|entry| entry.unwrap().path());
     let built = built.filter(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        name.starts_with("components-") && !name.ends_with(".new")
+        name.starts_with("components-") && path.extension().is_none()
     });
     let last = built.max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
     last.expect("there is no kube-apiserver: run tests/cluster/build")

@@ -130,7 +130,7 @@ impl Shared {
     }
 
     /// The answer is as of so many versions ago.
-    pub(super) fn from_the_past(&self, request: &mut Request<Body>) {
+    pub(super) fn take_to_the_past(&self, request: &mut Request<Body>) {
         let Some(versions) = self.plan.old else { return };
         let version = self.ledger.lock().unwrap().version_before(versions);
         let Some(version) = version else { return };

@@ -1,7 +1,7 @@
 //! MongoDB's way back by `DatabaseRestore`, with FerretDB.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Engine, Server, Spec, run, shared, until, with};
+use dbbackup_e2e::{Engine, Server, Spec, documents, run, shared, until, with};
 use serde_json::{Value, json};
 
 use crate::interrupted::kill_beside;
@@ -106,14 +106,12 @@ fn a_restore_that_is_killed_half_way_is_marked_and_done_anew() -> Result<()> {
     run("restore-mongo-killed", |world| {
         const DOCUMENTS: usize = 20_000;
         let (server, store) = (world.target(Engine::FerretDb)?, world.claim("backups", "64Mi")?);
-        let documents: String =
-            (0..DOCUMENTS).map(|id| format!("{{\"_id\": {id}, \"a\": \"{id:x}\"}}\n")).collect();
         let ask = |words: &[&str]| {
             server.exec(
                 [server.client("mongoprobe"), words.iter().map(|&word| word.to_owned()).collect()].concat(),
             )
         };
-        ask(&["insert", "shop", "many"]).input(documents).text()?;
+        ask(&["insert", "shop", "many"]).input(documents(DOCUMENTS)).text()?;
         world.login(&server.admin_login())?;
         world.backup("server", Spec::of(&server, &store))?.run_now()?.ended()?.succeeded()?;
         let whole = server.fingerprint(true)?;
