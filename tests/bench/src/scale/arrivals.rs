@@ -13,7 +13,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, Client, ResourceExt as _,
     core::PartialObjectMeta,
-    runtime::{metadata_watcher, watcher},
+    runtime::watcher::{self, Event, watcher},
 };
 use tokio::task::JoinHandle;
 
@@ -26,17 +26,14 @@ pub(crate) struct Arrivals {
 impl Arrivals {
     /// Begins to watch.
     pub(crate) fn watch(client: &Client, namespace: &str) -> Self {
-        let api: Api<Job> = Api::namespaced(client.clone(), namespace);
+        let api: Api<PartialObjectMeta<Job>> = Api::namespaced(client.clone(), namespace);
         let seen = Arc::new(Mutex::new(HashMap::new()));
         let known = Arc::clone(&seen);
         let watch = tokio::spawn(async move {
-            let events = metadata_watcher(api, watcher::Config::default());
+            let events = watcher(api, watcher::Config::default());
             pin_mut!(events);
             while let Some(event) = events.next().await {
-                let (Ok(watcher::Event::Apply(job)) | Ok(watcher::Event::InitApply(job))) = event else {
-                    continue;
-                };
-                let job: PartialObjectMeta<Job> = job;
+                let Ok(Event::Apply(job) | Event::InitApply(job)) = event else { continue };
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 known.entry(job.name_any()).or_insert_with(Timestamp::now);
             }

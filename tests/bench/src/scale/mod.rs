@@ -1,4 +1,4 @@
-//! Many objects on a real API server: how late their Jobs are made, beside CronJobs and beside a client that only posts; what the operator
+//! Many objects on a real API server: how late their Jobs are made, beside `CronJob`s and beside a client that only posts; what the operator
 //! needs for 10,000 of them; what it asks for while nothing is due.
 
 mod arrivals;
@@ -33,8 +33,8 @@ const ROUNDS: usize = 4;
 /// Between two rounds: all Jobs of one are made by then.
 const ROUND: SignedDuration = SignedDuration::from_mins(2);
 /// How long nothing happens.
-const IDLE: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(10);
 /// The controller manager with its limits out of the way.
 const RAISED: [&str; 3] = ["--kube-api-qps=2000", "--kube-api-burst=2000", "--concurrent-cron-job-syncs=20"];
 
@@ -190,8 +190,7 @@ async fn requests(client: &Client) -> anyhow::Result<Requests> {
         let label =
             |name: &str| line.split_once(&format!("{name}=\"")).and_then(|(_, rest)| rest.split('"').next());
         let (Some(verb), Some(kind)) = (label("verb"), label("resource")) else { continue };
-        let count =
-            line.rsplit(' ').next().and_then(|count| count.parse::<f64>().ok()).unwrap_or_default() as i64;
+        let count: i64 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();
         match verb {
             _ if !kinds.contains(&kind) => {}
             "WATCH" => counted.watches += count,

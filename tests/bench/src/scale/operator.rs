@@ -17,7 +17,7 @@ use super::{
 };
 
 /// How long it may take to decide on everything.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What is started.
 pub(crate) struct Program<'a> {
