@@ -1,7 +1,7 @@
 //! Runs that something ends half-way: none leaves anything that looks like a backup.
 
 use anyhow::Result;
-use dbbackup_e2e::{Backup, Engine, Spec, Store, World, run, sha256, until};
+use dbbackup_e2e::{Backup, Engine, Server, Spec, Store, World, run, sha256, until};
 use serde_json::json;
 
 /// Asks for the run that is interrupted.
@@ -35,23 +35,41 @@ fn endless(store: &Store) -> Spec {
     Spec::generic(store, &["sh", "-c", "dd if=/dev/urandom bs=1M count=40 status=none; sleep 3600"])
 }
 
+/// A dump of PostgreSQL that is slow enough to be caught: compression holds `pg_dump` up.
+fn slow(world: &World, source: &Server, store: &Store) -> Result<Spec> {
+    let big = "create table big as select n, md5(n::text) || md5((n + 1)::text) as text from generate_series(1, 900000) n";
+    source.sql("postgres", big)?;
+    world.login(&source.admin_login())?;
+    Ok(Spec::of(source, store)
+        .database("postgres")
+        .set("compression", json!({"algorithm": "zstd", "level": 19})))
+}
+
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn a_dump_tool_that_is_killed() -> Result<()> {
     run("killed-tool", |world| {
         let (source, store) = (world.server(Engine::Postgres18)?, world.s3()?);
-        // Slow enough to be caught by compression, which holds pg_dump up.
-        let big = "create table big as select n, md5(n::text) || md5((n + 1)::text) as text from generate_series(1, 900000) n";
-        source.sql("postgres", big)?;
-        world.login(&source.admin_login())?;
-        let spec = Spec::of(&source, &store)
-            .database("postgres")
-            .set("compression", json!({"algorithm": "zstd", "level": 19}));
+        let spec = slow(world, &source, &store)?;
         let backup = half_way(world, &store, spec)?;
         let run = backup.run_of(TOKEN);
         let pod = run.pod_with_running("client")?;
         world.kubectl(["exec", &pod, "--container=client", "--", "sh", "-c", &killer("pg_dump")]).text()?;
         run.ended()?.failed("DumpKilled", &["pg_dump", "SIGKILL"])
+    })
+}
+
+/// Its container ends and comes back with the same data.
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_database_that_restarts() -> Result<()> {
+    run("restarted", |world| {
+        let (source, store) = (world.server(Engine::Postgres18)?, world.s3()?);
+        // Without a second attempt, which would go well.
+        let spec = slow(world, &source, &store)?.set("backoffLimit", json!(0));
+        let backup = half_way(world, &store, spec)?;
+        source.exec(["sh", "-c", "kill -INT 1"]).text()?;
+        backup.run_of(TOKEN).ended()?.failed("ConnectionLost", &["pg_dump"])
     })
 }
 
