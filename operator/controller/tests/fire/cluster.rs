@@ -143,6 +143,7 @@ async fn forward(shared: &Shared, job: &Job, fate: Fate) -> kube::Result<()> {
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             made => drop(made?),
         }
+        status_of(&pods, &pod_name(job), None, json!({"phase": "Running"})).await?;
         let status = json!({"startTime": seconds, "active": 1, "ready": 1, "terminating": 0, "uncountedTerminatedPods": {}});
         return status_of(&jobs, &name, job.resource_version(), status).await;
     };

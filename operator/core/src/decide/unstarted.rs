@@ -48,8 +48,9 @@ impl<'a> Wait<'a> {
     fn of(job: &'a ObservedJob) -> Option<Self> {
         match job.pods.last() {
             None => Some(Self { pod: None, since: job.created_at }),
+            // The Job's controller says when it began; a later attempt's pod is younger.
             Some(pod) if pod.pending && pod.report.is_none() && pod.deleting_since.is_none() => {
-                Some(Self { pod: Some(&pod.name), since: pod.created_at })
+                Some(Self { pod: Some(&pod.name), since: job.started_at?.max(pod.created_at) })
             }
             Some(_) => None,
         }
