@@ -51,7 +51,7 @@ impl Server {
     }
 
     fn fill_documents(&self) -> Result<()> {
-        let many = documents(20_000);
+        let many = documents(2_000);
         // As large as a document may be: 16 MiB.
         let large = format!("{{\"_id\": 1, \"large\": \"{}\"}}\n", "0123456789abcdef".repeat(0xf_ff00));
         let name = "c \u{e4}\u{2603} 'q' \\ xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
