@@ -324,6 +324,7 @@ mod tests {
         job_writer.apply_watcher_event(&watcher::Event::Apply(job(&gate, "c-1", true)));
         assert_eq!(gate.ask(&object("a"), &new("a-2"), now(), true), []);
     }
+
     #[test]
     fn a_look_counts_for_its_claim_and_for_nothing_else() {
         let (jobs, mut writer) = reflector::store();

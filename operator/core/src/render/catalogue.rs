@@ -5,7 +5,7 @@ use dbbackup_protocol::{
     catalogue::{self, CatalogueOrder},
     work_order::{EnvValue as _, Limits},
 };
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::batch::v1::Job;
 
 use super::{Owner, RenderConfig, RenderError, destination, pod};
 use crate::decide::NewCatalogue;
@@ -42,32 +42,8 @@ pub fn render_catalogue(input: &CatalogueInput<'_>) -> Result<Job, RenderError> 
         limits: LIMITS,
     };
     let order = order.to_env_value()?;
-    let parts = pod::Parts {
-        spec: &object.spec,
-        config,
-        owner: &owner,
-        // No client, and nothing of the database.
-        image: "",
-        bindings: &[],
-        scratch_mebibytes: None,
-        purpose: pod::Purpose::Catalogue,
-        order: &order,
-        tls: vec![],
-        private_key: vec![],
-        mover_mebibytes: 0,
-    };
+    let parts = pod::Parts::without_client((&object.spec, config), &owner, pod::Purpose::Catalogue, &order);
     let mut metadata = owner.metadata(&new.name);
     metadata.labels.get_or_insert_default().insert(PURPOSE_LABEL.into(), CATALOGUE.into());
-    Ok(Job {
-        metadata,
-        spec: Some(JobSpec {
-            active_deadline_seconds: Some(DEADLINE_SECONDS),
-            // The operator makes the next attempt, under another name.
-            backoff_limit: Some(0),
-            pod_replacement_policy: Some("Failed".into()),
-            template: pod::template(&parts),
-            ..JobSpec::default()
-        }),
-        status: None,
-    })
+    Ok(Job { metadata, spec: Some(pod::errand(&parts, DEADLINE_SECONDS)), status: None })
 }

@@ -14,6 +14,7 @@ use dbbackup_protocol::{
     work_order::BoundSecret,
 };
 use k8s_openapi::{
+    api::batch::v1::JobSpec,
     api::core::v1::{
         Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector,
         PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext,
@@ -49,6 +50,41 @@ pub(super) struct Parts<'a> {
     pub(super) private_key: Vec<SecretFiles>,
     /// Memory that the mover needs beyond the administrator's figure.
     pub(super) mover_mebibytes: u32,
+}
+
+impl<'a> Parts<'a> {
+    /// Of a pod whose mover is alone: no client, and nothing of the database.
+    pub(super) fn without_client(
+        (spec, config): (&'a DatabaseBackupSpec, &'a RenderConfig),
+        owner: &'a Owner<'a>,
+        purpose: Purpose,
+        order: &'a str,
+    ) -> Self {
+        Self {
+            spec,
+            config,
+            owner,
+            image: "",
+            bindings: &[],
+            scratch_mebibytes: None,
+            purpose,
+            order,
+            tls: vec![],
+            private_key: vec![],
+            mover_mebibytes: 0,
+        }
+    }
+}
+
+/// Of a Job that finds something out: one attempt, for the operator makes the next one, under another name.
+pub(super) fn errand(parts: &Parts<'_>, deadline_seconds: i64) -> JobSpec {
+    JobSpec {
+        active_deadline_seconds: Some(deadline_seconds),
+        backoff_limit: Some(0),
+        pod_replacement_policy: Some("Failed".into()),
+        template: template(parts),
+        ..JobSpec::default()
+    }
 }
 
 /// What a pod is for.

@@ -5,10 +5,7 @@ use dbbackup_protocol::{
     probe::{self, ProbeOrder},
     work_order::{EnvValue as _, Limits, PluginRef},
 };
-use k8s_openapi::{
-    api::batch::v1::{Job, JobSpec},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{Owner, RenderConfig, RenderError, by_plugin, pod, volumes};
 use crate::planning::PlannedProbe;
@@ -67,15 +64,5 @@ pub fn render_probe(input: &ProbeInput<'_>) -> Result<Job, RenderError> {
     };
     let mut metadata = ObjectMeta { annotations: Some(by_plugin(plugin)), ..owner.metadata(name) };
     metadata.labels.get_or_insert_default().insert(PURPOSE_LABEL.into(), PROBE.into());
-    Ok(Job {
-        metadata,
-        spec: Some(JobSpec {
-            active_deadline_seconds: Some(DEADLINE_SECONDS),
-            backoff_limit: Some(0),
-            pod_replacement_policy: Some("Failed".into()),
-            template: pod::template(&parts),
-            ..JobSpec::default()
-        }),
-        status: None,
-    })
+    Ok(Job { metadata, spec: Some(pod::errand(&parts, DEADLINE_SECONDS)), status: None })
 }

@@ -45,20 +45,7 @@ pub fn render_removal(input: &RemovalInput<'_>) -> Result<Job, RenderError> {
         limits: LIMITS,
     };
     let order = order.to_env_value()?;
-    let parts = pod::Parts {
-        spec: &object.spec,
-        config,
-        owner: &owner,
-        // No client, and nothing of the database.
-        image: "",
-        bindings: &[],
-        scratch_mebibytes: None,
-        purpose: pod::Purpose::Removal,
-        order: &order,
-        tls: vec![],
-        private_key: vec![],
-        mover_mebibytes: 0,
-    };
+    let parts = pod::Parts::without_client((&object.spec, config), &owner, pod::Purpose::Removal, &order);
     Ok(Job {
         metadata: owner.metadata(name),
         spec: Some(JobSpec {
