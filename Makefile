@@ -3,7 +3,14 @@
 MUSL    := $(shell uname -m)-unknown-linux-musl
 TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CARGO   := cargo
-BINARIES := --release --locked --target $(MUSL) -p dbbackup-controller -p dbbackup-agent
+# One target, profile and set of features for all that is compiled for this machine, tests and shipped programs alike, so that
+# each dependency is compiled once. Therefore always the whole workspace: a package alone has other features.
+RUST    := --release --locked --target $(MUSL) --workspace
+RELEASE := $(TARGET)/$(MUSL)/release
+# The example makes cargo count the features that only tests ask for.
+BINARIES := $(RUST) --bin operator --bin agent --example crds
+# Our own crates, as the tests have them: quick to compile, and an overflow or a wrong assumption is a panic.
+TESTED  := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
 PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugin
 # Each has a file in deploy/crds.
 KINDS   := databasebackups databasesnapshots databaserestores
@@ -31,17 +38,17 @@ lint: tools ## formatting, clippy, licences, crate walls, scripts, generated fil
 	@tests/lint go
 
 unit: plugins ## unit, property and contract tests; no cluster
-	$(CARGO) test --workspace --locked
+	$(TESTED) $(CARGO) test $(RUST)
 
 proofs: ## the long runs of what `make unit` runs for seconds; some ten minutes of both cores
-	$(CARGO) test --release --locked -p dbbackup-core -- --ignored --nocapture --skip candidates
+	$(TESTED) $(CARGO) test $(RUST) --lib --test it -- --ignored --nocapture --skip candidates
 
 faults: ## the data path under fire: what breaks between agent and store, and SIGKILL at every request; a real S3 server, no cluster
 	@tests/images/build s3 >/dev/null
-	$(CARGO) test --locked --workspace --test agent -- --ignored --nocapture faults
+	$(TESTED) $(CARGO) test $(RUST) --test agent -- --ignored --nocapture faults
 
 fire: plugins ## the loop under fire: what breaks between operator and API server, and a crash at every write; a real kube-apiserver, no cluster
-	@DBBACKUP_COMPONENTS=$$(tests/cluster/build) $(CARGO) test --locked --workspace --test fire -- --ignored --nocapture
+	@DBBACKUP_COMPONENTS=$$(tests/cluster/build) $(TESTED) $(CARGO) test $(RUST) --test fire -- --ignored --nocapture
 
 e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one of them
 	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up
@@ -50,10 +57,10 @@ e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one
 	@$(MAKE) --no-print-directory e2e-only
 
 build: setup plugins ## operator, agent and plugins for this machine
-	$(CARGO) build --workspace --locked
+	$(CARGO) build $(RUST) --bins --example crds
 
-cli: ## the command line kubectl-dbbackup, in target/release; put it on PATH
-	$(CARGO) build --release --locked -p dbbackup-cli
+cli: ## the command line kubectl-dbbackup, in target/ARCH-unknown-linux-musl/release; put it on PATH
+	$(CARGO) build $(RUST) --bin kubectl-dbbackup --example crds
 
 plugins: ## the plugins as WebAssembly components, in target/wasm32-wasip2/plugin
 	$(CARGO) build --locked --profile plugin --target wasm32-wasip2 $(PLUGINS)
@@ -63,7 +70,7 @@ examples: ## the third-party plugins in plugins/examples, built and tested outsi
 
 image: plugins ## the operator's image, target/image/operator.tar (OPERATOR_IMAGE names it)
 	$(CARGO) build $(BINARIES)
-	@deploy/images/build $(or $(OPERATOR_IMAGE),db-backup.test/operator:dev) $(TARGET)/$(MUSL)/release $(TARGET)/wasm32-wasip2/plugin \
+	@deploy/images/build $(or $(OPERATOR_IMAGE),db-backup.test/operator:dev) $(RELEASE) $(TARGET)/wasm32-wasip2/plugin \
 	  target/image/operator.tar
 
 images: image ## the operator's image and those of the tests' servers
@@ -76,25 +83,25 @@ cluster-down: ## removes it without a trace
 	@tests/cluster/down
 
 authors: tools ## follows the author's page, plugins/README.md: a new plugin in each language
-	$(CARGO) test --locked --workspace --no-run --test cli
+	$(TESTED) $(CARGO) build $(RUST) --bin kubectl-dbbackup --example crds
 	@tests/authors/follow
 
 bench: plugins ## figures, as ratios to a peer or a floor of the same run
 	@tests/setup bench
 	@tests/images/build s3 >/dev/null
-	$(CARGO) build $(BINARIES) -p dbbackup-bench
-	@. tests/lib/common.sh && $(TARGET)/$(MUSL)/release/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(TARGET)/$(MUSL)/release "$$cache/bin/versitygw"
+	$(CARGO) build $(BINARIES) --bin dbbackup-bench
+	@. tests/lib/common.sh && $(RELEASE)/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(RELEASE) "$$cache/bin/versitygw"
 
 bench-scale: plugins ## 1,000 and 10,000 objects on an API server of their own, beside CronJobs; some 25 minutes
-	$(CARGO) build $(BINARIES) -p dbbackup-bench
-	@$(TARGET)/$(MUSL)/release/dbbackup-bench scale "$$(tests/cluster/build)" deploy/crds $(TARGET)/$(MUSL)/release/operator \
+	$(CARGO) build $(BINARIES) --bin dbbackup-bench
+	@$(RELEASE)/dbbackup-bench scale "$$(tests/cluster/build)" deploy/crds $(RELEASE)/operator \
 	  $(TARGET)/wasm32-wasip2/plugin
 
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target
-	$(CARGO) build --quiet --locked --workspace --example crds
+	$(CARGO) build --quiet $(RUST) --example crds
 	for kind in $(KINDS); do \
-	  $(TARGET)/debug/examples/crds $$kind > target/crds.yaml && mv target/crds.yaml deploy/crds/$$kind.yaml || exit; done
+	  $(RELEASE)/examples/crds $$kind > target/crds.yaml && mv target/crds.yaml deploy/crds/$$kind.yaml || exit; done
 
 check-generated: ## fails if deploy/crds is not what operator/api says
 	@tests/lint generated
@@ -109,11 +116,10 @@ clean: ## removes what was built; the cluster and the cache of images stay
 	$(CARGO) clean
 	rm -rf target/image target/logs
 
-# Not habits of their own: parts of `make test`. Always the whole workspace: one package alone has other features, and its
-# dependencies would be compiled once more.
+# Not habits of their own: parts of `make test`.
 component:
-	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test --locked --workspace --test it builtin
+	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(TESTED) $(CARGO) test $(RUST) --test it builtin
 
 e2e-only:
-	@$(CARGO) build --locked --workspace --bin kubectl-dbbackup
-	@. tests/lib/common.sh && own_names && $(CARGO) test --locked --workspace --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
+	@$(TESTED) $(CARGO) build $(RUST) --bin kubectl-dbbackup --example crds
+	@. tests/lib/common.sh && own_names && $(TESTED) $(CARGO) test $(RUST) --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4

@@ -5,6 +5,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${DBBACKUP_CACHE:-$HOME/.cache/db-backup-operator}
 target=${CARGO_TARGET_DIR:-$root/target}
+musl=$(uname -m)-unknown-linux-musl
+release=$target/$musl/release
 logs=$root/target/logs
 operator_archive=$root/target/image/operator.tar
 tools=$cache/tools/bin

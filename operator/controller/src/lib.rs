@@ -26,6 +26,10 @@ mod understand;
 mod watch;
 
 pub use crate::{
-    clock::Clock, config::Config, install::InstallPlugins, operator::Operator, planner::Planner,
+    clock::Clock,
+    config::Config,
+    install::InstallPlugins,
+    operator::{Operator, Stop, Work},
+    planner::Planner,
     plugins::Plugins,
 };

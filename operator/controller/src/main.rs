@@ -81,7 +81,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         let client = Client::try_default()
             .await
             .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
-        operator.run(client, Clock::system(), shutdown_signal()).await
+        operator.run(client, Clock::system(), Box::pin(shutdown_signal())).await
     };
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {

@@ -1,6 +1,6 @@
 //! The operator as a whole: all but its process.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use anyhow::Context as _;
 use dbbackup_plugin_host::Compiler;
@@ -10,6 +10,12 @@ use crate::{
     clock::Clock, config::Config, context::Context, http::Readiness, metrics::Metrics, planner::Planner,
     plugins::Plugins, watch,
 };
+
+/// What runs until it fails or is told to stop. Boxed here, so that it is compiled here, and not by everyone who awaits it.
+pub type Work = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
+/// When to stop.
+pub type Stop = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// The operator as a whole. It acts through one client and by one clock.
 #[derive(Debug)]
@@ -44,25 +50,20 @@ impl Operator {
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn serve(&self) -> impl Future<Output = anyhow::Result<()>> + use<> {
+    pub fn serve(&self) -> Work {
         let server =
             crate::http::serve(self.config.http_address, self.ready.clone(), Arc::clone(&self.metrics));
-        async { server.await.context("the HTTP server ended") }
+        Box::pin(async { server.await.context("the HTTP server ended") })
     }
 
     /// Runs passes until `stop`; passes under way are finished.
     ///
     /// # Errors
     /// A part of it died, or another process leads: this one has to begin anew.
-    pub async fn run(
-        self,
-        client: Client,
-        clock: Clock,
-        stop: impl Future<Output = ()> + Send + Sync + 'static,
-    ) -> anyhow::Result<()> {
+    pub fn run(self, client: Client, clock: Clock, stop: Stop) -> Work {
         let Self { config, planner, plugins, metrics, ready } = self;
         let (context, caches) =
             Context::new(client, clock, planner, metrics, (config.min_interval, config.caps()));
-        watch::run(&config, context, caches, plugins, ready, stop).await
+        Box::pin(async move { watch::run(&config, context, caches, plugins, ready, stop).await })
     }
 }

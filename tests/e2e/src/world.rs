@@ -1,9 +1,11 @@
 //! A namespace of its own for each test, and what happens around a test.
 
 use std::{
+    io::{Write as _, stderr},
     panic::{AssertUnwindSafe, catch_unwind},
     process::{Child, Command, Stdio},
     sync::OnceLock,
+    time::Instant,
 };
 
 use anyhow::{Context, Result, anyhow};
@@ -38,13 +40,15 @@ pub struct World {
 /// # Errors
 /// The test's, or a secret that was found.
 pub fn run(name: &str, test: impl FnOnce(&World) -> Result<()>) -> Result<()> {
-    let world = World::make(name)?;
+    let (world, began) = (World::make(name)?, Instant::now());
     // A failed assertion shall be reported and tidied up like any other failure.
     let result = catch_unwind(AssertUnwindSafe(|| test(&world)))
         .unwrap_or_else(|_| Err(anyhow!("an assertion failed, see above")))
         .and_then(|()| leaks::none_in(&world.namespace))
         .map_err(|error| error.context(world.describe()));
     let _ = kubectl(["delete", "namespace", &world.namespace, "--wait=false"]).text();
+    // Not by a macro, whose text is only shown of a test that failed.
+    let _ = writeln!(stderr(), "{name}: {} s", began.elapsed().as_secs());
     result
 }
 

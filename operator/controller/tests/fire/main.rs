@@ -27,7 +27,7 @@ mod scenarios;
 mod server;
 mod shared;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use clap::Parser as _;
 use dbbackup_controller::{Config, Plugins};
@@ -97,9 +97,10 @@ async fn all(stage: &Stage, name: &str, cases: Vec<Case>) -> Vec<(Case, Result<O
 /// What all runs share. One plugin is enough: what plugins are told and say is tested elsewhere.
 fn stage(server: &Server) -> Stage {
     let folder = tempfile::tempdir().unwrap();
-    let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("wasm32-wasip2/plugin");
-    let plugin = target.join("generic_plugin.wasm");
-    assert!(plugin.exists(), "there is no {}: run make plugins", plugin.display());
+    const PLUGIN: &str = "wasm32-wasip2/plugin/generic_plugin.wasm";
+    let folders = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors();
+    let plugin = folders.map(|folder| folder.join(PLUGIN)).find(|file| file.exists());
+    let plugin = plugin.unwrap_or_else(|| panic!("there is no {PLUGIN}: run make plugins"));
     std::fs::copy(plugin, folder.path().join("generic.wasm")).unwrap();
     let config = Config::parse_from([
         "operator",

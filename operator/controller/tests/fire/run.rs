@@ -188,7 +188,7 @@ impl Run {
         ]);
         let operator = Operator::with_planner(config, Arc::clone(&self.planner));
         let (client, clock) = (Line::client(&self.shared, again), self.shared.clock());
-        let process = tokio::spawn(operator.run(client, clock, std::future::pending()));
+        let process = tokio::spawn(operator.run(client, clock, Box::pin(std::future::pending())));
         *self.process.lock().unwrap() = Some(process);
     }
 

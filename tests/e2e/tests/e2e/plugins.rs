@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 /// The host's test plugin, which does what a test writes into it; without names, because a `ConfigMap` is small.
 fn guest() -> Result<Vec<u8>> {
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("e2e-guests");
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2"])
         .args(["-p", "misbehaving-guest"])
