@@ -9,8 +9,8 @@ RUST    := --release --locked --target $(MUSL) --workspace
 RELEASE := $(TARGET)/$(MUSL)/release
 # The example makes cargo count the features that only tests ask for.
 BINARIES := $(RUST) --bin operator --bin agent --example crds
-# Our own crates, as the tests have them: quick to compile, and an overflow or a wrong assumption is a panic.
-TESTED  := CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
+# As the tests have our own crates.
+TESTED  := $(RUST) --config tests/profile.toml
 PLUGINS := -p postgres-plugin -p mysql-plugin -p mongodb-plugin -p generic-plugin
 # Each has a file in deploy/crds.
 KINDS   := databasebackups databasesnapshots databaserestores
@@ -38,17 +38,17 @@ lint: tools ## formatting, clippy, licences, crate walls, scripts, generated fil
 	@tests/lint go
 
 unit: plugins ## unit, property and contract tests; no cluster
-	$(TESTED) $(CARGO) test $(RUST)
+	$(CARGO) test $(TESTED)
 
 proofs: ## the long runs of what `make unit` runs for seconds; some ten minutes of both cores
-	$(TESTED) $(CARGO) test $(RUST) --lib --test it -- --ignored --nocapture --skip candidates
+	$(CARGO) test $(RUST) --lib --test it -- --ignored --nocapture --skip candidates
 
 faults: ## the data path under fire: what breaks between agent and store, and SIGKILL at every request; a real S3 server, no cluster
 	@tests/images/build s3 >/dev/null
-	$(TESTED) $(CARGO) test $(RUST) --test agent -- --ignored --nocapture faults
+	$(CARGO) test $(TESTED) --test agent -- --ignored --nocapture faults
 
 fire: plugins ## the loop under fire: what breaks between operator and API server, and a crash at every write; a real kube-apiserver, no cluster
-	@DBBACKUP_COMPONENTS=$$(tests/cluster/build) $(TESTED) $(CARGO) test $(RUST) --test fire -- --ignored --nocapture
+	@DBBACKUP_COMPONENTS=$$(tests/cluster/build) $(CARGO) test $(TESTED) --test fire -- --ignored --nocapture
 
 e2e: tools images examples ## end-to-end tests on the cluster; TEST=name for one of them
 	@[[ "$(CLUSTER)" == existing ]] || tests/cluster/up
@@ -83,7 +83,7 @@ cluster-down: ## removes it without a trace
 	@tests/cluster/down
 
 authors: tools ## follows the author's page, plugins/README.md: a new plugin in each language
-	$(TESTED) $(CARGO) build $(RUST) --bin kubectl-dbbackup --example crds
+	$(CARGO) build $(TESTED) --bin kubectl-dbbackup --example crds
 	@tests/authors/follow
 
 bench: plugins ## figures, as ratios to a peer or a floor of the same run
@@ -118,8 +118,8 @@ clean: ## removes what was built; the cluster and the cache of images stay
 
 # Not habits of their own: parts of `make test`.
 component:
-	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(TESTED) $(CARGO) test $(RUST) --test it builtin
+	@. tests/lib/common.sh && PLUGINS_BY_CARGO_COMPONENT=1 $(CARGO) test $(TESTED) --test it builtin
 
 e2e-only:
-	@$(TESTED) $(CARGO) build $(RUST) --bin kubectl-dbbackup --example crds
-	@. tests/lib/common.sh && own_names && $(TESTED) $(CARGO) test $(RUST) --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
+	@$(CARGO) build $(TESTED) --bin kubectl-dbbackup --example crds
+	@. tests/lib/common.sh && own_names && $(CARGO) test $(TESTED) --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
