@@ -154,9 +154,8 @@ fn a_bomb_in_the_plugin_directory_keeps_no_other_plugin_from_its_work() {
     for name in ["a.wasm", "z.wasm"] {
         fs::write(folder.path().join(name), bomb()).unwrap();
     }
-    let limits = CompileLimits { cpu_seconds: 15, ..CompileLimits::default() };
-    let mut loader =
-        Loader::new(host(OPERATOR, limits, None), vec![folder.path().into()], AllowList::default());
+    let host = host(OPERATOR, CompileLimits::default(), None);
+    let mut loader = Loader::new(host, vec![folder.path().into()], AllowList::default());
     let mut registry = Registry::default();
     while let Some(next) = loader.look(&registry) {
         registry = next;
@@ -167,6 +166,7 @@ fn a_bomb_in_the_plugin_directory_keeps_no_other_plugin_from_its_work() {
     assert_eq!(registry.plugins().len(), 1);
     assert_eq!(registry.failures().len(), 2);
     for failure in registry.failures() {
-        assert!(failure.error.contains("more than the 15 s of CPU time"), "{}", failure.error);
+        // Of memory or of time, whichever it needs first on this machine.
+        assert!(failure.error.starts_with("compiling it takes more than the "), "{}", failure.error);
     }
 }

@@ -3,6 +3,8 @@
 //! Every secret of a test holds a core of letters and digits, which percent-encoding, JSON, quoting and the like leave
 //! as it is; base64 has three forms of it, by its distance from the beginning.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::{
@@ -19,28 +21,26 @@ pub(crate) fn core(purpose: &str) -> String {
     format!("{MARK}{:.16}", sha256(purpose))
 }
 
-/// Fails if anything in a namespace but its Secrets, or the operator's log, holds a part of any secret.
+/// What may hold secrets of others, or of itself.
+const KINDS: &str = "pods,jobs,configmaps,databasebackups,databasesnapshots,databaserestores,persistentvolumeclaims,events,\
+    events.events.k8s.io";
+
+/// Fails if anything in a namespace that was made so long ago but its Secrets, or the operator's log since then, holds a part of
+/// any secret.
 ///
 /// # Errors
 /// Where one was found, and in what form.
-pub(crate) fn none_in(namespace: &str) -> Result<()> {
-    let mut places = vec![];
-    for kinds in [
-        "pods,jobs,configmaps,databasebackups,databasesnapshots,databaserestores,persistentvolumeclaims",
-        "events",
-        "events.events.k8s.io",
-    ] {
-        places.push((kinds.to_owned(), kubectl(["get", kinds, "-n", namespace, "-o", "json"]).text()?));
-    }
-    for pod in kubectl(["get", "pods", "-n", namespace, "-o", "name"]).text()?.lines() {
-        // Of containers that never started there is no log.
-        let log = kubectl(["logs", "-n", namespace, pod, "--all-containers", "--ignore-errors"]).text();
-        places.push((format!("the log of {pod}"), log.unwrap_or_default()));
-    }
+pub(crate) fn none_in(namespace: &str, age: Duration) -> Result<()> {
+    let objects = kubectl(["get", KINDS, "-n", namespace, "-o", "json"]).text()?;
+    // Of all pods: none has the label. Of containers that never started there is no log.
+    let logs = ["logs", "-n", namespace, "--selector=!no-such-label", "--tail=-1", "--max-log-requests=99"];
+    let logs = kubectl(logs.into_iter().chain(["--prefix", "--all-containers", "--ignore-errors"])).text()?;
     // A test may just have killed it.
-    let operator = ["logs", "-n", OPERATOR_NAMESPACE, "deployment/db-backup-operator", "--all-containers"];
+    let since = format!("--since={}s", age.as_secs() + 10);
+    let operator =
+        ["logs", "-n", OPERATOR_NAMESPACE, "deployment/db-backup-operator", "--all-containers", &since];
     let log = until("the operator's log", || Ok(kubectl(operator).text().ok()))?;
-    places.push(("the operator's log".into(), log));
+    let places = [("an object", objects), ("the log of a pod", logs), ("the operator's log", log)];
     let forms = forms();
     for (place, text) in places {
         for form in &forms {

@@ -44,7 +44,7 @@ pub fn run(name: &str, test: impl FnOnce(&World) -> Result<()>) -> Result<()> {
     // A failed assertion shall be reported and tidied up like any other failure.
     let result = catch_unwind(AssertUnwindSafe(|| test(&world)))
         .unwrap_or_else(|_| Err(anyhow!("an assertion failed, see above")))
-        .and_then(|()| leaks::none_in(&world.namespace))
+        .and_then(|()| leaks::none_in(&world.namespace, began.elapsed()))
         .map_err(|error| error.context(world.describe()));
     let _ = kubectl(["delete", "namespace", &world.namespace, "--wait=false"]).text();
     // Not by a macro, whose text is only shown of a test that failed.

@@ -44,6 +44,8 @@ use crate::{
 
 /// Runs at a time: most of a run is waiting.
 const LANES: usize = 12;
+/// Below the folder of what was compiled.
+const PLUGIN: &str = "wasm32-wasip2/plugin/generic_plugin.wasm";
 /// Fewer would prove too little.
 const LEAST: usize = 1000;
 
@@ -97,10 +99,9 @@ async fn all(stage: &Stage, name: &str, cases: Vec<Case>) -> Vec<(Case, Result<O
 /// What all runs share. One plugin is enough: what plugins are told and say is tested elsewhere.
 fn stage(server: &Server) -> Stage {
     let folder = tempfile::tempdir().unwrap();
-    const PLUGIN: &str = "wasm32-wasip2/plugin/generic_plugin.wasm";
     let folders = Path::new(env!("CARGO_TARGET_TMPDIR")).ancestors();
     let plugin = folders.map(|folder| folder.join(PLUGIN)).find(|file| file.exists());
-    let plugin = plugin.unwrap_or_else(|| panic!("there is no {PLUGIN}: run make plugins"));
+    let plugin = plugin.expect("run make plugins");
     std::fs::copy(plugin, folder.path().join("generic.wasm")).unwrap();
     let config = Config::parse_from([
         "operator",

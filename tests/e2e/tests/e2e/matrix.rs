@@ -1,6 +1,8 @@
 //! Round trips: each engine and version, in a bucket and on a claim, plain and encrypted. Backed up, destroyed, restored by a
 //! `DatabaseRestore` into the server that lost everything, and compared by queries of our own.
 
+use std::env;
+
 use anyhow::{Context, Result, ensure};
 use dbbackup_e2e::{Backup, Engine, Server, Spec, restore_of, run, with};
 use serde_json::{Value, json};
@@ -17,7 +19,8 @@ fn into(server: &Server, backup: &str) -> Value {
     spec
 }
 
-/// All four of an engine: dumped side by side, then destroyed and restored one after the other.
+/// Those of an engine: dumped side by side, then destroyed and restored one after the other. Two of the four, which between them
+/// have both stores, plain and encrypted, unless `MATRIX=full` asks for all.
 fn round_trips(name: &str, engine: Engine) -> Result<()> {
     run(name, |world| {
         let server = world.target(engine)?;
@@ -27,13 +30,11 @@ fn round_trips(name: &str, engine: Engine) -> Result<()> {
         world.secret("private-key", &[("identity", &private)])?;
         let (bucket, claim) = (world.s3()?, world.claim("backups", "256Mi")?);
         let content = server.everything()?;
-        let cells = [
-            ("bucket", &bucket, false),
-            ("bucket-encrypted", &bucket, true),
-            ("claim", &claim, false),
-            ("claim-encrypted", &claim, true),
-        ];
-        let backups = cells.map(|(name, store, encrypted)| {
+        let mut cells = vec![("bucket-encrypted", &bucket, true), ("claim", &claim, false)];
+        if env::var("MATRIX").is_ok_and(|matrix| matrix == "full") {
+            cells.extend([("bucket", &bucket, false), ("claim-encrypted", &claim, true)]);
+        }
+        let backups = cells.iter().map(|&(name, store, encrypted)| {
             let spec = Spec::of(&server, store);
             let spec = if encrypted { spec.set("encryption", json!({"recipients": [public]})) } else { spec };
             // Of MariaDB the tests have no other client; those of the others follow what a probe finds.
@@ -43,7 +44,7 @@ fn round_trips(name: &str, engine: Engine) -> Result<()> {
             };
             world.backup(name, spec)
         });
-        let backups = backups.into_iter().collect::<Result<Vec<_>>>()?;
+        let backups = backups.collect::<Result<Vec<_>>>()?;
         backups.iter().try_for_each(|backup| backup.is_probed("True", "Ready").map(drop))?;
         let runs = backups.iter().map(Backup::run_now).collect::<Result<Vec<_>>>()?;
         let downloads =
