@@ -60,9 +60,9 @@ async fn skew(rig: &Rig, program: &Program<'_>) -> anyhow::Result<()> {
     let client = rig.client().await?;
     println!("{DUE} Jobs due in one second, from then until each is there");
     let (own, template) = own(rig, program, &client).await?;
+    tell("the operator", &own, &own);
     let floor = floor(&client, &template).await?;
     tell("a client that only posts them", &floor, &own);
-    tell("the operator", &own, &own);
     for (name, flags) in [("CronJobs, limits raised", &RAISED[..]), ("CronJobs, defaults", &[])] {
         let taken = cron(rig, &client, &template, flags).await.context(name)?;
         tell(name, &taken, &own);
@@ -89,10 +89,20 @@ async fn own(rig: &Rig, program: &Program<'_>, client: &Client) -> anyhow::Resul
     post(client, "own", backups(DUE, &[due])?).await?;
     let taken = arrivals.after(due, DUE, PATIENCE).await?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), "own");
-    let template = jobs.list(&ListParams::default().limit(1)).await?.items.pop().context("no Job")?;
+    let mut template = jobs.list(&ListParams::default().limit(1)).await?.items.pop().context("no Job")?;
+    forget_itself(&mut template);
     clear::<DatabaseBackup>(client, "own").await?;
     clear::<Job>(client, "own").await?;
     Ok((taken, template))
+}
+
+/// Without what the API server adds to each Job of its own accord.
+fn forget_itself(job: &mut Job) {
+    if let Some(spec) = &mut job.spec {
+        spec.selector = None;
+        let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
+        labels.retain(|label, _| !label.ends_with("controller-uid") && !label.ends_with("job-name"));
+    }
 }
 
 async fn floor(client: &Client, template: &Job) -> anyhow::Result<Vec<Duration>> {

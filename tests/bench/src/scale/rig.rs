@@ -198,19 +198,14 @@ fn kubeconfig(port: u16) -> String {
 
 async fn define(client: &Client, crds: &Path) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for file in fs::read_dir(crds)? {
-        let path = file?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            let crd: CustomResourceDefinition = serde_saphyr::from_str(&fs::read_to_string(&path)?)?;
-            api.create(&PostParams::default(), &crd).await?;
-            let name = crd.metadata.name.unwrap_or_default();
-            let established = kube::runtime::conditions::is_crd_established();
-            tokio::time::timeout(
-                PATIENCE,
-                kube::runtime::wait::await_condition(api.clone(), &name, established),
-            )
-            .await??;
-        }
+    for kind in ["databasebackups", "databasesnapshots", "databaserestores"] {
+        let text = fs::read_to_string(crds.join(format!("{kind}.yaml")))?;
+        let crd: CustomResourceDefinition = serde_saphyr::from_str(&text)?;
+        api.create(&PostParams::default(), &crd).await?;
+        let name = crd.metadata.name.unwrap_or_default();
+        let established = kube::runtime::conditions::is_crd_established();
+        let waiting = kube::runtime::wait::await_condition(api.clone(), &name, established);
+        tokio::time::timeout(PATIENCE, waiting).await??;
     }
     Ok(())
 }
