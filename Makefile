@@ -122,4 +122,4 @@ component:
 
 e2e-only:
 	@$(CARGO) build $(TESTED) --bin kubectl-dbbackup --example crds
-	@. tests/lib/common.sh && own_names && $(CARGO) test $(TESTED) --test e2e $(if $(TEST),$(TEST)) -- --ignored --test-threads=4
+	@tests/e2e/run $(TEST)

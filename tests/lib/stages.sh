@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # `logs` is common.sh's
 # Stages: a command with its output in a log of its own, the time it took, what it counted, and what to do if it failed.
-# To be sourced after common.sh, with `set -e` on.
+# To be sourced after common.sh and failures.sh, with `set -e` on.
 
 results=$logs/results
 running=$logs/running
@@ -59,7 +59,8 @@ heartbeat() {
 
 # count LOG: what the test programs counted, as "passed failed".
 count() {
-  sed -nE -e 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*/\1 \2/p' -e 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$1" |
+  sed -nE -e 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*/\1 \2/p' -e 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' \
+    -e 's/^first try: ([0-9]+) passed; .*/\1 0/p' "$1" |
     awk '{passed += $1; failed += $2} END {print passed + 0, failed + 0}'
 }
 
@@ -75,14 +76,18 @@ passed() {
   done
 }
 
-# verdict: the table, the sum on one line, and the exit code.
+# verdict: the table, what was flaky or failed and why, the sum on one line, and the exit code.
 verdict() {
   local passed failed
   printf '\n%-14s %8s %8s %12s\n' stage passed failed time
   while read -r name _ passed failed seconds; do
     printf '%-14s %8s %8s %12s\n' "$name" "$passed" "$failed" "$(duration "$seconds")"
   done <"$results"
+  printf '\n'
+  while read -r name code _; do
+    if ((code == 0)); then sed -n 's/^flaky? /flaky: /p' "$logs/$name.log"; else failures "$logs/$name.log" | sed 's/^/failed: /'; fi
+  done <"$results"
   read -r passed failed < <(awk '{passed += $3; failed += $4} END {print passed + 0, failed + 0}' "$results")
-  printf '\n%s passed, %s failed\n' "$passed" "$failed"
+  printf '%s passed, %s failed\n' "$passed" "$failed"
   ((failed == 0 && passed > 0))
 }
