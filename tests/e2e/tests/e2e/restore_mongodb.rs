@@ -119,7 +119,9 @@ fn a_restore_that_is_killed_half_way_is_marked_and_done_anew() -> Result<()> {
         let held = || ask(&["dump", "shop"]).text().map(|all| all.lines().count());
         let remedy = ["do not use it", "spec.mode: Replace"];
 
-        let spec = restore_into(&server);
+        // The tool takes a second for all of it. With so little of a processor there is time to come in between.
+        let slow = json!({"resources": {"limits": {"cpu": "30m"}}});
+        let spec = with(restore_into(&server), "podTemplate", slow);
         let restore = world.restore("deleted", &spec)?;
         let pod = restore.pod_with_running("client")?;
         until("the first documents", || Ok((held()? > 1).then_some(())))?;
@@ -133,7 +135,7 @@ fn a_restore_that_is_killed_half_way_is_marked_and_done_anew() -> Result<()> {
         kill_beside(world, &restore.pod_with_running("client")?, "mongorestore")?;
         restore.failed("LoadKilled", &[&["mongorestore", "SIGKILL"][..], &remedy].concat(), "Incomplete")?;
 
-        let status = world.restore("again", &spec)?.succeeded(1)?;
+        let status = world.restore("again", &with(spec, "podTemplate", json!({})))?.succeeded(1)?;
         ensure!(status["target"] == "Complete", "{status:#}");
         whole.came_back(&server.fingerprint(true)?)
     })
