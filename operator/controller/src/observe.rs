@@ -48,16 +48,16 @@ impl Seen {
         let Answer { planning, news } = answer;
         Observed {
             object: &self.object,
-            jobs: self.jobs.clone(),
-            probes: self.probes.clone(),
-            catalogues: self.catalogues.clone(),
+            jobs: &self.jobs,
+            probes: &self.probes,
+            catalogues: &self.catalogues,
             planning,
-            plugin_news: news.clone(),
+            plugin_news: news,
             min_interval: self.min_interval,
             refused_create,
-            held: self.held.clone(),
-            snapshots: self.snapshots.clone(),
-            refused_snapshots: self.refused_snapshots.clone(),
+            held: &self.held,
+            snapshots: &self.snapshots,
+            refused_snapshots: &self.refused_snapshots,
         }
     }
 
@@ -113,10 +113,14 @@ pub(crate) async fn live(object: &DatabaseBackup, context: &Context) -> Result<O
     }
     let selector = ListParams::default().labels(&format!("{NAME_LABEL}={name}"));
     let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
-    let jobs = jobs.list(&selector).await.map_err(Error::on("list its Jobs"))?;
+    let jobs = jobs.list(&selector).await.map_err(Error::on("list its Jobs"))?.items;
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-    let pods = pods.list(&selector).await.map_err(Error::on("list its pods"))?.items;
+    // They are read as their Jobs', so that without a Job none counts.
+    let pods = match jobs.as_slice() {
+        [] => vec![],
+        _ => pods.list(&selector).await.map_err(Error::on("list its pods"))?.items,
+    };
     let snapshots: Api<WatchedSnapshot> = Api::namespaced(context.client.clone(), &namespace);
     let snapshots = snapshots.list(&selector).await.map_err(Error::on("list its snapshots"))?.items;
-    Ok(Some(Seen::read(fresh, &jobs.items, &pods, &snapshots, context)))
+    Ok(Some(Seen::read(fresh, &jobs, &pods, &snapshots, context)))
 }

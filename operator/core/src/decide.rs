@@ -22,7 +22,7 @@ pub use retention::Prune;
 pub(crate) use runs::record as outcome;
 pub use storage::NewCatalogue;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use dbbackup_api::{
     DatabaseBackup, DatabaseBackupStatus, DatabaseSnapshot, DatabaseSnapshotStatus,
@@ -170,7 +170,7 @@ struct Draft<'a> {
     now: Timestamp,
     /// Jobs that this object controls, by UID: a name or a label proves nothing.
     ours: Vec<&'a ObservedJob>,
-    old: DatabaseBackupStatus,
+    old: Cow<'a, DatabaseBackupStatus>,
     status: DatabaseBackupStatus,
     create: Vec<NewJob>,
     probe: Option<String>,
@@ -196,7 +196,7 @@ impl<'a> Draft<'a> {
     fn new(observed: &'a Observed<'a>, now: Timestamp) -> Self {
         let object = observed.object;
         let uid = object.metadata.uid.as_deref();
-        let old = object.status.clone().unwrap_or_default();
+        let old = object.status.as_ref().map_or_else(Cow::default, Cow::Borrowed);
         Self {
             observed,
             object,
@@ -206,7 +206,7 @@ impl<'a> Draft<'a> {
                 .iter()
                 .filter(|job| job.owner.is_some() && job.owner.as_deref() == uid)
                 .collect(),
-            status: old.clone(),
+            status: old.clone().into_owned(),
             old,
             create: vec![],
             probe: None,

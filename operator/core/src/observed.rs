@@ -38,25 +38,25 @@ pub struct Observed<'a> {
     /// The object as the API server has it.
     pub object: &'a DatabaseBackup,
     /// All Jobs of its namespace that carry its name label, ours or not, but for those below.
-    pub jobs: Vec<ObservedJob>,
+    pub jobs: &'a [ObservedJob],
     /// The probes among them.
-    pub probes: Vec<ObservedProbe>,
+    pub probes: &'a [ObservedProbe],
     /// Those that look into storage.
-    pub catalogues: Vec<ObservedCatalogue>,
+    pub catalogues: &'a [ObservedCatalogue],
     /// What the plugins say of the object as it is now.
     pub planning: &'a Planning,
     /// What there is to tell of the plugin itself.
-    pub plugin_news: PluginNews,
+    pub plugin_news: &'a PluginNews,
     /// The administrator's shortest time between two slots of a schedule.
     pub min_interval: SignedDuration,
     /// A create that the API server refused a moment ago.
     pub refused_create: Option<RefusedCreate>,
     /// Runs that wait for others, of this or other objects.
-    pub held: Vec<Held>,
+    pub held: &'a [Held],
     /// All `DatabaseSnapshot`s of its namespace that carry its name label, of its runs or not.
-    pub snapshots: Vec<Arc<DatabaseSnapshot>>,
+    pub snapshots: &'a [Arc<DatabaseSnapshot>],
     /// Snapshots that the API server refused a moment ago; `job` is the name of one, too.
-    pub refused_snapshots: Vec<RefusedCreate>,
+    pub refused_snapshots: &'a [RefusedCreate],
 }
 
 /// A run that waits at the gate, see [`crate::admit`].

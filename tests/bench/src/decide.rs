@@ -67,16 +67,16 @@ fn round(call: impl Fn()) -> Duration {
 fn decided(object: &DatabaseBackup, planning: &Planning, jobs: &[ObservedJob], now: Timestamp) -> Decision {
     let observed = Observed {
         object,
-        jobs: jobs.to_vec(),
-        probes: vec![],
-        catalogues: vec![],
+        jobs,
+        probes: &[],
+        catalogues: &[],
         planning,
-        plugin_news: PluginNews::default(),
+        plugin_news: &PluginNews::default(),
         min_interval: SignedDuration::ZERO,
         refused_create: None,
-        held: vec![],
-        snapshots: vec![],
-        refused_snapshots: vec![],
+        held: &[],
+        snapshots: &[],
+        refused_snapshots: &[],
     };
     decide(&observed, now)
 }

@@ -21,7 +21,7 @@ pub(super) fn catalogue(draft: &mut Draft<'_>) {
     for job in draft.ours.clone() {
         let records = &mut draft.status.recent_runs;
         let Some(record) = records.iter_mut().find(|record| is_missing(record, job)) else { continue };
-        match find(&draft.observed.snapshots, &job.name) {
+        match find(draft.observed.snapshots, &job.name) {
             Some(found) if Some(&found.spec.backup.uid) == draft.object.metadata.uid.as_ref() => {
                 record.snapshot = Some(job.name.clone());
             }

@@ -169,7 +169,7 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
         ),
         (Some(plugin), _) => {
             let who = format!("plugin {} {} ({})", plugin.id, plugin.version, plugin.digest);
-            let PluginNews { kept, changed } = &draft.observed.plugin_news;
+            let PluginNews { kept, changed } = draft.observed.plugin_news;
             let (reason, news) = match (kept, changed) {
                 (Some(kept), _) => ("LastGoodKept", Some(format!("the last good one: {kept}"))),
                 (None, Some(changed)) => ("Resolved", Some(changed.clone())),

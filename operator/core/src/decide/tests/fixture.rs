@@ -136,16 +136,16 @@ impl World {
     pub(super) fn decide(&self, now: &str) -> Decision {
         let observed = Observed {
             object: &self.object,
-            jobs: self.jobs.clone(),
-            probes: self.probes.clone(),
-            catalogues: self.catalogues.clone(),
+            jobs: &self.jobs,
+            probes: &self.probes,
+            catalogues: &self.catalogues,
             planning: &self.planning,
-            plugin_news: self.plugin_news.clone(),
+            plugin_news: &self.plugin_news,
             min_interval: self.min_interval,
             refused_create: self.refused.clone(),
-            held: self.held.clone(),
-            snapshots: self.snapshots.clone(),
-            refused_snapshots: self.refused_snapshots.clone(),
+            held: &self.held,
+            snapshots: &self.snapshots,
+            refused_snapshots: &self.refused_snapshots,
         };
         decide(&observed, at(now))
     }

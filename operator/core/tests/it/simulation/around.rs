@@ -57,16 +57,16 @@ impl Seen {
         around.counts.decisions += 1;
         let observed = Observed {
             object: &self.object,
-            jobs: self.jobs.clone(),
-            probes: vec![],
-            catalogues: vec![],
+            jobs: &self.jobs,
+            probes: &[],
+            catalogues: &[],
             planning: &self.planning,
-            plugin_news: PluginNews::default(),
+            plugin_news: &PluginNews::default(),
             min_interval: SignedDuration::ZERO,
             refused_create,
-            held: vec![],
-            snapshots: self.snapshots.clone(),
-            refused_snapshots: vec![],
+            held: &[],
+            snapshots: &self.snapshots,
+            refused_snapshots: &[],
         };
         decide(&observed, clock)
     }
