@@ -86,11 +86,11 @@ authors: tools ## follows the author's page, plugins/README.md: a new plugin in 
 	$(CARGO) build $(TESTED) --bin kubectl-dbbackup --example crds
 	@tests/authors/follow
 
-bench: plugins ## figures, as ratios to a peer or a floor of the same run
+bench: plugins ## figures, as ratios to a peer or a floor of the same run; PART=name for one of them
 	@tests/setup bench
 	@tests/images/build s3 >/dev/null
 	$(CARGO) build $(BINARIES) --bin dbbackup-bench
-	@. tests/lib/common.sh && $(RELEASE)/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(RELEASE) "$$cache/bin/versitygw"
+	@. tests/lib/common.sh && $(RELEASE)/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(RELEASE) "$$cache/bin/versitygw" $(PART)
 
 bench-scale: plugins ## 1,000 and 10,000 objects on an API server of their own, beside CronJobs; some 25 minutes
 	$(CARGO) build $(BINARIES) --bin dbbackup-bench

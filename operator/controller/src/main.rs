@@ -11,6 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "operator", version, about)]

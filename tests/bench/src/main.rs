@@ -14,9 +14,16 @@ mod s3;
 mod scale;
 mod stream;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+
+/// As the operator has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
@@ -25,16 +32,24 @@ fn main() -> anyhow::Result<()> {
     {
         return scale::run((components, crds), (operator, plugins));
     }
-    let [plugins, binaries, s3_server] = arguments.as_slice() else {
-        bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES S3-SERVER: run make bench");
+    let (places, part) = arguments.split_at(arguments.len().min(3));
+    let [plugins, binaries, s3_server] = places else {
+        bail!("usage: dbbackup-bench FOLDER-OF-PLUGINS FOLDER-OF-BINARIES S3-SERVER [PART]: run make bench");
     };
     let binaries = binaries.canonicalize().context("where are the operator and the agent?")?;
-    decide::run()?;
-    plan::run(&plugins.join("postgres_plugin.wasm"))?;
-    loading::run(plugins, &binaries.join("operator"))?;
     let agent = binaries.join("agent");
-    stream::run(&agent)?;
-    s3::run(&agent, s3_server)
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 6] = [
+        ("decide", &decide::run),
+        ("plan", &|| plan::run(&plugins.join("postgres_plugin.wasm"))),
+        ("loading", &|| loading::run(plugins, &binaries.join("operator"))),
+        ("stream", &|| stream::run(&agent)),
+        ("bucket", &|| s3::throughput(&agent, s3_server)),
+        ("memory", &|| s3::memory(&agent, s3_server)),
+    ];
+    let wanted: Vec<_> =
+        parts.iter().filter(|(name, _)| part.is_empty() || part == [Path::new(name)]).collect();
+    ensure!(!wanted.is_empty(), "PART is one of {}", parts.map(|(name, _)| name).join(", "));
+    wanted.into_iter().try_for_each(|(_, run)| run())
 }
 
 /// The middle of some durations: one slow round in between does not move it.

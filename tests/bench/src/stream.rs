@@ -32,7 +32,7 @@ pub(crate) fn run(agent: &Path) -> anyhow::Result<()> {
     let own = median((0..ROUNDS).map(|_| own()).collect::<anyhow::Result<_>>()?);
     let rate = |time: Duration| f64::from(MEBIBYTES) / time.as_secs_f64();
     println!("stream, {MEBIBYTES} MiB of rows to a folder, zstd {LEVEL}");
-    println!("  cat | sha256sum, zstd, sha256sum  {floor:>8.2?}  {:>5.0} MiB/s", rate(floor));
+    println!("  cat | SHA-256, zstd, SHA-256      {floor:>8.2?}  {:>5.0} MiB/s", rate(floor));
     println!(
         "  mover and shim                    {own:>8.2?}  {:>5.0} MiB/s    ratio {:.2}",
         rate(own),
@@ -43,8 +43,8 @@ pub(crate) fn run(agent: &Path) -> anyhow::Result<()> {
 
 fn pipeline(folder: &Path, dump: &Path) -> anyhow::Result<Duration> {
     let script = format!(
-        "set -euo pipefail; cat \"$0\" | tee >(sha256sum >plain) | zstd -q -{LEVEL} -T1 --check | tee >(sha256sum >stored) >out; \
-         sync out"
+        "set -euo pipefail; hash() {{ openssl dgst -sha256 >\"$1\"; }}; \
+         cat \"$0\" | tee >(hash plain) | zstd -q -{LEVEL} -T1 --check | tee >(hash stored) >out; sync out"
     );
     let began = Instant::now();
     let status = Command::new("bash").args(["-c", &script]).arg(dump).current_dir(folder).status()?;

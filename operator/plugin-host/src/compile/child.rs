@@ -23,6 +23,10 @@ const MAX_WORDS: usize = 4096;
 /// What is told of it, in bytes.
 const TOLD_WORDS: usize = 512;
 
+/// Of the allocator mimalloc, should the program have it: usually it takes a gigabyte of addresses before `main`, which are more
+/// than the child may have.
+const NOTHING_AHEAD: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "0");
+
 /// A way to compile in a child process.
 #[derive(Clone, Debug)]
 pub struct Quarantine {
@@ -61,6 +65,7 @@ impl Quarantine {
             .args(&self.arguments)
             // Nothing of our environment is its business.
             .env_clear()
+            .env(NOTHING_AHEAD.0, NOTHING_AHEAD.1)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
