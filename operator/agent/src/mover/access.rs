@@ -18,7 +18,7 @@ use crate::{failure::Failure, paths::PodPaths};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
 /// 30 s is given up by TCP before.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Time is the limit, not a number: the first ten repetitions take two seconds.
 pub(crate) fn retries(patience: Patience) -> RetryConfig {

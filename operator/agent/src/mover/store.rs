@@ -1,5 +1,6 @@
 //! One interface to all kinds of storage: objects under a prefix, uploads that appear whole or not at all.
 
+mod completion;
 mod entries;
 
 use std::{
@@ -161,7 +162,7 @@ impl Store {
         self.objects.put_multipart(path).await.map_err(|error| self.place.failure("begin the upload", &error))
     }
 
-    /// Makes the uploaded chunks the object. An answer that was lost is no failure when the object is there.
+    /// Makes the uploaded chunks the object.
     ///
     /// # Errors
     /// The store fails.
@@ -171,11 +172,8 @@ impl Store {
         path: &Path,
         bytes: u64,
     ) -> Result<(), Failure> {
-        let Err(error) = upload.complete().await else { return Ok(()) };
-        match self.objects.head(path).await {
-            Ok(found) if found.size == bytes => Ok(()),
-            Ok(_) | Err(_) => Err(self.place.failure("complete the upload", &error)),
-        }
+        let completed = completion::complete(&*self.objects, &mut **upload, (path, bytes), completion::WAITS);
+        completed.await.map_err(|error| self.place.failure("complete the upload", &error))
     }
 
     /// Creates a small object unless there is one.

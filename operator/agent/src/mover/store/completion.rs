@@ -1,0 +1,111 @@
+//! The end of an upload: chunks become the object.
+
+use std::time::Duration;
+
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
+use tokio::time::{Instant, sleep};
+
+use crate::mover::access::REQUEST_TIMEOUT;
+
+/// How long to wait for an object that may be about to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// What one request may take. An error after less is one.
+    request: Duration,
+    /// What a store may take to make chunks an object. Amazon speaks of minutes.
+    whole: Duration,
+    /// Between two looks.
+    pause: Duration,
+}
+
+/// The usual ones.
+pub(super) const WAITS: Waits =
+    Waits { request: REQUEST_TIMEOUT, whole: Duration::from_mins(30), pause: Duration::from_secs(5) };
+
+/// Makes the uploaded chunks the object of so many bytes. An answer that was lost is no failure when the object is there, or
+/// comes: a store that copies thousands of chunks into one file takes longer than a request may, and calls the second request wrong.
+///
+/// # Errors
+/// The store's answer to the request.
+pub(super) async fn complete(
+    objects: &dyn ObjectStore,
+    upload: &mut dyn MultipartUpload,
+    (path, bytes): (&Path, u64),
+    waits: Waits,
+) -> object_store::Result<()> {
+    let began = Instant::now();
+    let Err(error) = upload.complete().await else { return Ok(()) };
+    let may_go_on = began.elapsed() >= waits.request;
+    loop {
+        match objects.head(path).await {
+            Ok(found) if found.size == bytes => return Ok(()),
+            Err(_) if may_go_on && began.elapsed() < waits.whole => sleep(waits.pause).await,
+            Ok(_) | Err(_) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::Pin, sync::Arc};
+
+    use object_store::{Error, PutPayload, PutResult, UploadPart, memory::InMemory};
+
+    use super::*;
+
+    const PATH: &str = "run/me/a";
+
+    /// Its completion is answered by an error, after so long; the object comes at another time, if ever.
+    #[derive(Debug)]
+    struct Late {
+        objects: Arc<InMemory>,
+        answer: Duration,
+        object: Option<Duration>,
+    }
+
+    type Answer<'a, T> = Pin<Box<dyn Future<Output = object_store::Result<T>> + Send + 'a>>;
+
+    impl MultipartUpload for Late {
+        fn put_part(&mut self, _: PutPayload) -> UploadPart {
+            unreachable!()
+        }
+
+        fn complete<'s: 'a, 'a>(&'s mut self) -> Answer<'a, PutResult> {
+            let objects = Arc::clone(&self.objects);
+            if let Some(object) = self.object {
+                tokio::spawn(async move {
+                    sleep(object).await;
+                    objects.put(&Path::from(PATH), vec![7; 5].into()).await.unwrap();
+                });
+            }
+            Box::pin(async {
+                sleep(self.answer).await;
+                Err(Error::Generic { store: "S3", source: "<Code>InternalError</Code>".into() })
+            })
+        }
+
+        fn abort<'s: 'a, 'a>(&'s mut self) -> Answer<'a, ()> {
+            unreachable!()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_still_putting_chunks_together_is_awaited() {
+        let ms = Duration::from_millis;
+        let waits = Waits { request: ms(200), whole: ms(3000), pause: ms(10) };
+        for (answer, object, bytes, comes) in [
+            (ms(100), Some(ms(0)), 5, true),
+            (ms(300), Some(ms(600)), 5, true),
+            // Not the object that was to come.
+            (ms(300), Some(ms(600)), 6, false),
+            (ms(300), None, 5, false),
+            // An error that comes soon is one.
+            (ms(0), Some(ms(600)), 5, false),
+        ] {
+            let objects = Arc::new(InMemory::new());
+            let mut upload = Late { objects: Arc::clone(&objects), answer, object };
+            let completed = complete(&*objects, &mut upload, (&Path::from(PATH), bytes), waits).await;
+            assert_eq!(completed.is_ok(), comes, "{answer:?} {object:?} {bytes}");
+        }
+    }
+}
