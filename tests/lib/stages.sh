@@ -1,7 +1,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # `logs` is common.sh's
 # Stages: a command with its output in a log of its own, the time it took, what it counted, and what to do if it failed.
-# To be sourced after common.sh and failures.sh, with `set -e` on.
+# To be sourced after common.sh, with `set -e` on.
+
+# shellcheck source=failures.sh
+source "${BASH_SOURCE[0]%/*}/failures.sh"
 
 results=$logs/results
 running=$logs/running
@@ -78,14 +81,15 @@ passed() {
 
 # verdict: the table, what was flaky or failed and why, the sum on one line, and the exit code.
 verdict() {
-  local passed failed
+  local name code seconds passed failed
   printf '\n%-14s %8s %8s %12s\n' stage passed failed time
   while read -r name _ passed failed seconds; do
     printf '%-14s %8s %8s %12s\n' "$name" "$passed" "$failed" "$(duration "$seconds")"
   done <"$results"
   printf '\n'
   while read -r name code _; do
-    if ((code == 0)); then sed -n 's/^flaky? /flaky: /p' "$logs/$name.log"; else failures "$logs/$name.log" | sed 's/^/failed: /'; fi
+    sed -n 's/^flaky? /flaky: /p' "$logs/$name.log"
+    ((code == 0)) || reasons "$name" "$logs/$name.log"
   done <"$results"
   read -r passed failed < <(awk '{passed += $3; failed += $4} END {print passed + 0, failed + 0}' "$results")
   printf '%s passed, %s failed\n' "$passed" "$failed"

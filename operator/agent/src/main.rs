@@ -29,10 +29,6 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// musl's own gives each piece of a dump back to the kernel and has it mapped anew.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> anyhow::Result<ExitCode> {
     log_json();
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longest payload in bytes.
 pub const MAX_PAYLOAD: usize = 256 * 1024;
-/// Data is sent in pieces of at most this: a pipe holds 64 KiB.
-pub const DATA_BYTES: usize = 128 * 1024;
+/// Data is sent in pieces of at most this: what a pipe holds. musl's allocator would have the kernel map a piece of 128 KiB anew each time.
+pub const DATA_BYTES: usize = 64 * 1024;
 
 /// What the mover asks for. Indices are places in the plan of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,7 +42,7 @@ use crate::{
 
 /// Between two looks for the socket.
 const RETRY: Duration = Duration::from_millis(100);
-/// Replies on their way to the socket: with [`wire::DATA_BYTES`] half a megabyte.
+/// Replies on their way to the socket: with [`wire::DATA_BYTES`] a quarter of a megabyte.
 const REPLIES: usize = 4;
 
 /// Why the shim ends without having served a run to its end.

@@ -65,7 +65,7 @@ impl Quarantine {
             .args(&self.arguments)
             // Nothing of our environment is its business.
             .env_clear()
-            .env(NOTHING_AHEAD.0, NOTHING_AHEAD.1)
+            .envs([NOTHING_AHEAD])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

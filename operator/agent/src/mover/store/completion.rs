@@ -5,12 +5,12 @@ use std::time::Duration;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
 use tokio::time::{Instant, sleep};
 
-use crate::mover::access::REQUEST_TIMEOUT;
+use crate::mover::{access::REQUEST_TIMEOUT, place::Place};
 
 /// How long to wait for an object that may be about to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// What one request may take. An error after less is one.
+    /// What one request may take. An error that comes sooner is final.
     request: Duration,
     /// What a store may take to make chunks an object. Amazon speaks of minutes.
     whole: Duration,
@@ -39,7 +39,10 @@ pub(super) async fn complete(
     loop {
         match objects.head(path).await {
             Ok(found) if found.size == bytes => return Ok(()),
-            Err(_) if may_go_on && began.elapsed() < waits.whole => sleep(waits.pause).await,
+            // The store is there, and has not got it yet.
+            Err(look) if may_go_on && Place::is_absent(&look) && began.elapsed() < waits.whole => {
+                sleep(waits.pause).await;
+            }
             Ok(_) | Err(_) => return Err(error),
         }
     }
@@ -92,18 +95,19 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_still_putting_chunks_together_is_awaited() {
         let ms = Duration::from_millis;
-        let waits = Waits { request: ms(200), whole: ms(3000), pause: ms(10) };
-        for (answer, object, bytes, comes) in [
-            (ms(100), Some(ms(0)), 5, true),
-            (ms(300), Some(ms(600)), 5, true),
+        for (request, answer, object, bytes, comes) in [
+            (200, 100, Some(0), 5, true),
+            (200, 300, Some(600), 5, true),
             // Not the object that was to come.
-            (ms(300), Some(ms(600)), 6, false),
-            (ms(300), None, 5, false),
+            (200, 300, Some(600), 6, false),
+            (200, 300, None, 5, false),
             // An error that comes soon is one.
-            (ms(0), Some(ms(600)), 5, false),
+            (60_000, 300, Some(600), 5, false),
         ] {
+            let waits = Waits { request: ms(request), whole: ms(3000), pause: ms(10) };
             let objects = Arc::new(InMemory::new());
-            let mut upload = Late { objects: Arc::clone(&objects), answer, object };
+            let mut upload =
+                Late { objects: Arc::clone(&objects), answer: ms(answer), object: object.map(ms) };
             let completed = complete(&*objects, &mut upload, (&Path::from(PATH), bytes), waits).await;
             assert_eq!(completed.is_ok(), comes, "{answer:?} {object:?} {bytes}");
         }
