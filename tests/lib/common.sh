@@ -7,6 +7,9 @@ cache=${DBBACKUP_CACHE:-$HOME/.cache/db-backup-operator}
 target=${CARGO_TARGET_DIR:-$root/target}
 musl=$(uname -m)-unknown-linux-musl
 release=$target/$musl/release
+# For cargo, as RUST and TESTED of the Makefile, so that all but our own crates are compiled once.
+shipped=(--release --locked --target "$musl" --workspace)
+tested=("${shipped[@]}" --config tests/profile.toml)
 logs=$root/target/logs
 operator_archive=$root/target/image/operator.tar
 tools=$cache/tools/bin
