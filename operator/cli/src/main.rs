@@ -13,15 +13,21 @@ mod objects;
 mod output;
 mod plugin;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::LazyLock};
 
 use clap::Parser;
+use dbbackup_core::timetable;
 use jiff::Timestamp;
+
+/// What schedules mean depends on the second.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), timetable::zone_version())
+});
 
 /// Backups of databases in Kubernetes, by hand. Exit codes: 0, all is well; 1, faults were found and told; 2, it could not do its
 /// work; 3, a schedule never comes due.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-dbbackup", bin_name = "kubectl dbbackup", version, about)]
+#[command(name = "kubectl-dbbackup", bin_name = "kubectl dbbackup", version = VERSION.as_str(), about)]
 enum Command {
     /// Print when a schedule comes due next, with what daylight saving does to it
     Next(next::Arguments),

@@ -18,8 +18,10 @@ use crate::{context::Context, reconcile::Error};
 
 /// Owner of the fields that we write.
 pub(crate) const FIELD_MANAGER: &str = "db-backup-operator";
-/// How long to wait after the API server refused a Job for a reason that may pass, such as a full quota.
+/// How long to wait after the API server refused a Job for a reason that passes by itself, such as a full quota.
 const RETRY_REFUSED: SignedDuration = SignedDuration::from_secs(30);
+/// And where somebody has to change something first: the object, whose edit wakes it anyway, or a rule of the cluster.
+const RETRY_REJECTED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Creates what was decided. The inner error is a refusal that the user must know of.
 ///
@@ -151,8 +153,17 @@ pub(crate) fn refused(
     permanent: bool,
     context: &Context,
 ) -> RefusedCreate {
-    let retry_at = context.clock.now() + RETRY_REFUSED;
-    RefusedCreate { job: name.to_owned(), reason: reason.into(), message, permanent, retry_at }
+    let reason = reason.into();
+    let retry_at = context.clock.now() + retry_after(&reason);
+    RefusedCreate { job: name.to_owned(), reason, message, permanent, retry_at }
+}
+
+/// The same again is refused again where the Job itself is wrong, or where its namespace is on its way out.
+fn retry_after(reason: &str) -> SignedDuration {
+    match reason {
+        "JobRejected" | "PodSecurityViolation" | "NamespaceTerminating" => RETRY_REJECTED,
+        _ => RETRY_REFUSED,
+    }
 }
 
 /// The API server's own words decide which reason the user sees; an unknown one is a plain rejection.
@@ -218,5 +229,10 @@ mod tests {
         );
         assert_eq!(classify(403, "User \"x\" cannot create resource"), "Forbidden");
         assert_eq!(classify(422, "Job.batch is invalid"), "JobRejected");
+        for (reason, wait) in
+            [("QuotaExceeded", RETRY_REFUSED), ("Forbidden", RETRY_REFUSED), ("JobRejected", RETRY_REJECTED)]
+        {
+            assert_eq!(retry_after(reason), wait, "{reason}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     gate::Gate,
     metrics::Metrics,
+    own::Own,
     planner::Planner,
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) min_interval: SignedDuration,
     /// What every run passes.
     pub(crate) gate: Gate,
+    /// What needs no live look.
+    pub(crate) own: Own,
     /// Cache of the Jobs that carry our label, without their specs.
     pub(crate) jobs: Cache<Job>,
     /// Cache of the pods that carry our label, without their specs.
@@ -81,6 +84,7 @@ impl Context {
             metrics,
             min_interval,
             gate: Gate::new(caps, vec![jobs.objects().clone(), removal_jobs.objects().clone()]),
+            own: Own::default(),
             jobs,
             pods,
             snapshots,

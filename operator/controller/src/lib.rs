@@ -5,6 +5,7 @@ mod by_label;
 mod cache;
 mod calls;
 mod catalogue;
+mod client;
 mod clock;
 mod config;
 mod context;
@@ -15,6 +16,7 @@ mod malformed;
 mod metrics;
 mod observe;
 mod operator;
+mod own;
 mod planner;
 mod plugins;
 mod prune;
@@ -26,6 +28,7 @@ mod understand;
 mod watch;
 
 pub use crate::{
+    client::connect,
     clock::Clock,
     config::Config,
     install::InstallPlugins,

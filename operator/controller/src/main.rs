@@ -1,12 +1,12 @@
 //! The process of the operator. What it does is in the library.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::LazyLock};
 
 use anyhow::Context as _;
 use clap::Parser;
-use dbbackup_controller::{Clock, Config, InstallPlugins, Operator};
+use dbbackup_controller::{Clock, Config, InstallPlugins, Operator, connect};
+use dbbackup_core::timetable;
 use dbbackup_plugin_host::{CompileLimits, Compiler, Quarantine, compile_worker};
-use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
@@ -14,9 +14,14 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What schedules mean depends on the second.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), timetable::zone_version())
+});
+
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
-#[command(name = "operator", version, about)]
+#[command(name = "operator", version = VERSION.as_str(), about)]
 enum Command {
     /// Watches DatabaseBackups and runs them.
     Run(Box<Config>),
@@ -81,10 +86,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     };
     let server = operator.serve();
     let work = async {
-        let client = Client::try_default()
-            .await
-            .context("cannot find the API server: run in a pod or set KUBECONFIG")?;
-        operator.run(client, Clock::system(), Box::pin(shutdown_signal())).await
+        operator.run(connect().await?, Clock::system(), Box::pin(shutdown_signal())).await
     };
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {

@@ -164,8 +164,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a run, a restore or a removal by the reason of the event that tells it; other events are none.
-    pub(crate) fn told(&self, reason: &str) {
+    /// Counts a run, a restore or a removal by the reason of the event that tells it; other events are none. An event may tell of
+    /// several slots.
+    pub(crate) fn told(&self, reason: &str, slots: u64) {
         let restore = match reason {
             "RestoreStarted" => Some("started"),
             "RestoreSucceeded" => Some("succeeded"),
@@ -193,7 +194,7 @@ impl Metrics {
             "BackupMissed" => "missed",
             _ => return,
         };
-        self.runs.get_or_create(&RunLabels { result }).inc();
+        self.runs.get_or_create(&RunLabels { result }).inc_by(slots);
     }
 
     /// # Errors
@@ -212,12 +213,14 @@ mod tests {
     #[test]
     fn events_of_runs_are_counted_and_others_are_not() {
         let metrics = Metrics::new();
-        metrics.told("BackupFailed");
-        metrics.told("InvalidSchedule");
-        metrics.told("RestoreSucceeded");
-        metrics.told("RemovalLocked");
+        metrics.told("BackupFailed", 1);
+        metrics.told("BackupMissed", 168);
+        metrics.told("InvalidSchedule", 1);
+        metrics.told("RestoreSucceeded", 1);
+        metrics.told("RemovalLocked", 1);
         let text = metrics.encode().unwrap();
         assert!(text.contains("db_backup_runs_total{result=\"failed\"} 1"), "{text}");
+        assert!(text.contains("db_backup_runs_total{result=\"missed\"} 168"), "a week of hours: {text}");
         assert!(text.contains("db_backup_restores_total{result=\"succeeded\"} 1"), "{text}");
         assert!(text.contains("db_backup_removals_total{result=\"locked\"} 1"), "{text}");
         assert!(!text.contains("InvalidSchedule"));

@@ -18,7 +18,7 @@ use crate::{
     act::{self, FIELD_MANAGER},
     by_label::{self, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::{Error, gone},
+    reconcile::{Error, gone, in_time},
     report,
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(
 async fn reconcile(watched: Arc<WatchedSnapshot>, context: Arc<Context>) -> Result<Action, Error> {
     let span = info_span!("reconcile", namespace = watched.namespace(), snapshot = watched.name_any());
     let outcome = match &watched.0 {
-        Ok(snapshot) => Box::pin(pass(snapshot, &context)).instrument(span).await,
+        Ok(snapshot) => in_time(Box::pin(pass(snapshot, &context))).instrument(span).await,
         Err(invalid) => {
             // The definition lets none through that does not fit.
             error!(namespace = watched.namespace(), snapshot = watched.name_any(), error = %invalid.error, "malformed");
@@ -118,13 +118,14 @@ async fn create(
     Ok(())
 }
 
-/// What was decided but for a create, which comes before: finalizer, status, events; a Job goes last.
+/// What was decided but for a create, which comes before: events, finalizer, status; a Job goes last.
 async fn conclude(
     api: &Api<DatabaseSnapshot>,
     snapshot: &DatabaseSnapshot,
     decision: &Decision,
     context: &Context,
 ) -> Result<(), Error> {
+    report::events(snapshot, &decision.events, context).await;
     match &decision.step {
         Step::Hold => finalizers(api, snapshot, true).await?,
         Step::Release => finalizers(api, snapshot, false).await?,
@@ -133,7 +134,6 @@ async fn conclude(
     if let Some(status) = &decision.status {
         report::apply_status(api, snapshot, status, &()).await?;
     }
-    report::events(snapshot, &decision.events, context).await;
     if let Step::Retry(old) = &decision.step {
         act::delete_job(&snapshot.namespace().unwrap_or_default(), old, context).await?;
     }

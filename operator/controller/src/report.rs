@@ -3,15 +3,19 @@
 use std::fmt::Debug;
 
 use dbbackup_api::{DatabaseBackup, DatabaseSnapshot};
-use dbbackup_core::decide::{Decision, Event, Mark};
+use dbbackup_core::{
+    decide::{Decision, Event, Mark},
+    names,
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::events::v1::Event as KubeEvent,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
 use kube::{
     Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
-    runtime::{
-        controller::Error as ControllerError,
-        events::{Event as KubeEvent, EventType, Recorder, Reporter},
-        watcher,
-    },
+    api::{Patch, PatchParams, PostParams},
+    runtime::{controller::Error as ControllerError, watcher},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -27,7 +31,7 @@ pub(crate) fn differs(object: &DatabaseBackup, decision: &Decision) -> bool {
     decision.status.is_some() && decision.status != object.status
 }
 
-/// Writes the status, if it differs.
+/// Writes the status, if it differs. The version that the object has then.
 ///
 /// # Errors
 /// A request that failed.
@@ -35,15 +39,15 @@ pub(crate) async fn status(
     object: &DatabaseBackup,
     decision: &Decision,
     context: &Context,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     if !differs(object, decision) {
-        return Ok(());
+        return Ok(object.resource_version());
     }
     let backups = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
     apply_status(&backups, object, &decision.status, &()).await
 }
 
-/// Writes what is known of snapshots by now. One that is gone or was written meanwhile is looked at again.
+/// Writes what is known of snapshots by now. One that is gone or was written meanwhile fails the pass, and the next one looks again.
 ///
 /// # Errors
 /// A request that failed.
@@ -60,7 +64,7 @@ pub(crate) async fn marks(
     Ok(())
 }
 
-/// The one write of a status. The patch carries the UID: an object that was deleted and made again meanwhile does not
+/// The one write of a status. Gives the version that the object has then. The patch carries the UID: an object that was deleted and made again meanwhile does not
 /// get its predecessor's past. It carries the version that was decided on, too: a second operator that is not yet gone
 /// cannot overwrite an outcome that it has not seen; the pass is repeated.
 ///
@@ -71,7 +75,7 @@ pub(crate) async fn apply_status<K>(
     object: &K,
     status: &impl Serialize,
     kind: &K::DynamicType,
-) -> Result<(), Error>
+) -> Result<Option<String>, Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
@@ -84,19 +88,19 @@ where
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&object.name_any(), &parameters, &Patch::Apply(patch))
-        .await
-        .map_err(Error::on("write the status"))?;
-    Ok(())
+    let written = api.patch_status(&object.name_any(), &parameters, &Patch::Apply(patch)).await;
+    written.map(|object| object.resource_version()).map_err(Error::on("write the status"))
 }
 
-/// Publishes what changed. An event that cannot be written is logged and lost: status has the same facts.
+/// Publishes what changed, before the status is written that says the same: whoever crashes in between tells it again, and the API
+/// server knows the event by its name. An event that cannot be written is logged and lost: status has the same facts.
 pub(crate) async fn events<K: Resource<DynamicType = ()>>(object: &K, events: &[Event], context: &Context) {
     for event in events {
-        let (slot, job) = (event.slot.map(display), event.job.as_deref());
-        info!(reason = event.reason, warning = event.warning, note = event.message, slot, job, "told");
-        context.metrics.told(&event.reason);
-        publish(object, event, context).await;
+        if publish(object, event, context).await {
+            let (slot, job) = (event.slot.map(display), event.job.as_deref());
+            info!(reason = event.reason, warning = event.warning, note = event.message, slot, job, "told");
+            context.metrics.told(&event.reason, event.slots);
+        }
     }
 }
 
@@ -109,23 +113,41 @@ pub(crate) fn watched<T>(what: &str, outcome: Result<T, ControllerError<Error, w
     }
 }
 
-/// A recorder of its own for each event: a shared one merges events by reason and would show the first note for ever.
-pub(crate) async fn publish<K: Resource<DynamicType = ()>>(object: &K, event: &Event, context: &Context) {
-    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: None };
-    let published = Recorder::new(context.client.clone(), reporter)
-        .publish(
-            &KubeEvent {
-                type_: if event.warning { EventType::Warning } else { EventType::Normal },
-                reason: event.reason.clone(),
-                note: Some(note(&event.message)),
-                action: "Reconcile".into(),
-                secondary: None,
-            },
-            &object.object_ref(&()),
-        )
-        .await;
-    if let Err(error) = published {
-        warn!(reason = event.reason, error = %error, "an event could not be written");
+/// Writes one event. False: it was there before.
+pub(crate) async fn publish<K: Resource<DynamicType = ()>>(
+    object: &K,
+    event: &Event,
+    context: &Context,
+) -> bool {
+    let events: Api<KubeEvent> =
+        Api::namespaced(context.client.clone(), object.namespace().as_deref().unwrap_or("default"));
+    let published = events.create(&PostParams::default(), &of(object, event, context.clock.now())).await;
+    match published {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => return false,
+        Err(error) => warn!(reason = event.reason, error = %error, "an event could not be written"),
+        Ok(_) => {}
+    }
+    true
+}
+
+/// Its name is made of what it tells of which version of the object: told twice it is the same.
+fn of<K: Resource<DynamicType = ()>>(object: &K, event: &Event, now: Timestamp) -> KubeEvent {
+    let (name, version) = (object.name_any(), object.resource_version().unwrap_or_default());
+    let (slot, job) = (event.slot.map(|slot| slot.to_string()), event.job.as_deref());
+    let parts =
+        [&version, &event.reason, slot.as_deref().unwrap_or_default(), job.unwrap_or_default()];
+    let name = names::event_name(&name, &object.uid().unwrap_or_default(), &parts);
+    KubeEvent {
+        metadata: ObjectMeta { name: Some(name), namespace: object.namespace(), ..ObjectMeta::default() },
+        type_: Some(if event.warning { "Warning" } else { "Normal" }.into()),
+        reason: Some(event.reason.clone()),
+        note: Some(note(&event.message)),
+        action: Some("Reconcile".into()),
+        regarding: Some(object.object_ref(&())),
+        reporting_controller: Some(FIELD_MANAGER.into()),
+        reporting_instance: Some(FIELD_MANAGER.into()),
+        event_time: Some(MicroTime(now)),
+        ..KubeEvent::default()
     }
 }
 

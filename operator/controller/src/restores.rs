@@ -22,7 +22,7 @@ use crate::{
     act,
     by_label::{self, Caches, live_job},
     context::{Context, WatchedSnapshot},
-    reconcile::{Error, UNTIL_LOADED, gone},
+    reconcile::{Error, UNTIL_LOADED, gone, in_time},
     report,
     understand::explain_job,
 };
@@ -55,7 +55,7 @@ pub(crate) async fn run(
 async fn reconcile(watched: Arc<Watched>, shared: Arc<Restores>) -> Result<Action, Error> {
     let span = info_span!("reconcile", namespace = watched.namespace(), restore = watched.name_any());
     let outcome = match &watched.0 {
-        Ok(restore) => Box::pin(pass(restore, &shared)).instrument(span).await,
+        Ok(restore) => in_time(Box::pin(pass(restore, &shared))).instrument(span).await,
         Err(invalid) => {
             // The definition lets none through that does not fit; status could not be kept beside a spec like this.
             error!(namespace = watched.namespace(), restore = watched.name_any(), error = %invalid.error, "malformed");
@@ -155,8 +155,8 @@ async fn conclude(
         context.metrics.pass("rest");
         return Ok(());
     }
-    report::apply_status(api, restore, &decision.status, &()).await?;
     report::events(restore, &decision.events, context).await;
+    report::apply_status(api, restore, &decision.status, &()).await?;
     context.metrics.pass("applied");
     Ok(())
 }

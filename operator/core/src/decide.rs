@@ -57,7 +57,7 @@ pub struct Decision {
     pub status: Option<DatabaseBackupStatus>,
     /// Jobs to delete, once the status is written.
     pub delete: Vec<OldJob>,
-    /// What to tell, once the status is written.
+    /// What to tell, before the status is written that says the same.
     pub events: Vec<Event>,
     /// When to look again, at the latest.
     pub wake_at: Timestamp,
@@ -130,6 +130,8 @@ pub struct Event {
     pub slot: Option<Timestamp>,
     /// Job of that run, if it has one.
     pub job: Option<String>,
+    /// How many slots it tells of: more than one where they were missed together.
+    pub slots: u64,
 }
 
 /// Decides. Equal arguments give equal decisions. `now` is cut to whole seconds, the precision of the API.

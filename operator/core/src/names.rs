@@ -56,6 +56,11 @@ pub fn removal_job_name(backup: &str, uid: &str) -> String {
     format!("{}-{}-d", cut(backup), uid_hash8(uid))
 }
 
+/// Name of an event that tells `what` of an object: `<name>.<uid hash 8><hash 8>`.
+pub fn event_name(name: &str, uid: &str, what: &[&str]) -> String {
+    format!("{name}.{}{}", uid_hash8(uid), hex8(what))
+}
+
 /// 8 hex digits that stand for these names.
 pub(crate) fn hash8_of(names: &[&str]) -> String {
     hex8(names)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbbackup_api::{
     DatabaseBackup, DatabaseRestore, DatabaseSnapshot, NAME_LABEL, PURPOSE_LABEL, RESTORE_LABEL,
-    SLOT_ANNOTATION,
+    SLOT_ANNOTATION, TOKEN_ANNOTATION,
     backup::ConcurrencyPolicy,
     status::{MAX_RECENT_RUNS, RunRecord, RunResult},
 };
@@ -18,6 +18,7 @@ struct Made {
     name: String,
     owner: String,
     slot: Option<Timestamp>,
+    manual: bool,
     unfinished: bool,
 }
 
@@ -85,16 +86,21 @@ impl Ledger {
         let owner = owner.map(|owner| owner.uid.clone()).unwrap_or_default();
         let slot: Option<Timestamp> =
             job.annotations().get(SLOT_ANNOTATION).and_then(|text| text.parse().ok());
+        let manual = job.annotations().contains_key(TOKEN_ANNOTATION);
         if !self.made.contains_key(&uid) {
             if self.made.values().any(|other| other.name == name && other.owner == owner) {
                 self.breaks(format!("a second Job {name}"));
+            }
+            let same_slot = |other: &Made| other.owner == owner && other.slot == slot && !other.manual;
+            if slot.is_some() && !manual && self.made.values().any(same_slot) {
+                self.breaks(format!("a second Job for the slot {slot:?}: {name}"));
             }
             if slot.is_some_and(|slot| slot > now) {
                 self.breaks(format!("Job {name} is for the future: {slot:?} at {now}"));
             }
         }
         let unfinished = exists && JobState::of(job) == JobState::Active;
-        self.made.insert(uid, Made { name, owner: owner.clone(), slot, unfinished });
+        self.made.insert(uid, Made { name, owner: owner.clone(), slot, manual, unfinished });
         let policy = self.backups.values().find(|backup| backup.uid().as_ref() == Some(&owner));
         let alone = policy.is_some_and(|backup| backup.spec.concurrency_policy != ConcurrencyPolicy::Allow);
         let running = self.made.values().filter(|made| made.owner == owner && made.unfinished);

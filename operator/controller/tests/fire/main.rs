@@ -3,6 +3,7 @@
 //!
 //! - one Job per slot at most, over all time; one unfinished one at most unless the policy is `Allow`; none for the future;
 //! - no slot is lost without a word: each that came has its run, or is told of, or is counted as missed;
+//! - what ran and what did not has one event, which tells it once, and not twice after a crash;
 //! - what status said of an outcome never changes, and no time and no count in it goes back;
 //! - the scenario comes to its end, within so many requests, and then nothing is asked or written any more.
 //!
@@ -26,6 +27,7 @@ mod run;
 mod scenarios;
 mod server;
 mod shared;
+mod told;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 

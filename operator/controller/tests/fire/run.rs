@@ -31,6 +31,7 @@ use crate::{
     line::Line,
     scenarios::Scenario,
     shared::{Fate, Shared},
+    told,
 };
 
 /// Who has asked nothing for so long while something has to come is stuck, on a busy machine too.
@@ -140,6 +141,7 @@ impl Run {
         self.rest().await?;
         self.stays_at_rest().await?;
         self.shared.ledger.lock().unwrap().check();
+        told::check(self).await?;
         let (requests, writes) = (self.shared.requests(), self.shared.writes.load(SeqCst));
         if requests > MOST_REQUESTS || writes > MOST_WRITES {
             return Err(format!("{requests} requests until it came to rest, of which {writes} wrote"));

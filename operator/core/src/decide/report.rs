@@ -13,6 +13,8 @@ use crate::planning::{Planning, PluginNews};
 
 /// Kubernetes refuses condition messages above 32 KiB; ours stay readable.
 const MAX_MESSAGE: usize = 2000;
+/// Of slots that had no run.
+const MISSED: &str = "BackupMissed";
 
 pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     let object = draft.object;
@@ -97,11 +99,18 @@ fn ended(run: &RunRecord) -> bool {
 
 /// Why no run can start, if so: reason and sentence.
 fn obstacle(draft: &Draft<'_>, schedule: &Schedule) -> Option<(String, String)> {
+    let blocked = draft.blocked.as_ref();
+    // Only a run that was asked for can be blocked then.
+    let as_well = blocked.map(|(reason, message)| format!("; the run that was asked for: {reason}: {message}"));
+    let as_well = as_well.unwrap_or_default();
     match schedule {
-        Schedule::Invalid(error) => Some((error.reason().into(), error.to_string())),
+        Schedule::Invalid(error) => Some((error.reason().into(), format!("{error}{as_well}"))),
         Schedule::Never => Some((
             "NeverFires".into(),
-            format!("spec.schedule {:?} never fires: no such date exists", draft.object.spec.schedule),
+            format!(
+                "spec.schedule {:?} never fires: no such date exists{as_well}",
+                draft.object.spec.schedule
+            ),
         )),
         Schedule::Fires(_) => match draft.observed.planning {
             Planning::Refused(refused) => Some((refused.reason.clone(), refused.message.clone())),
@@ -135,16 +144,16 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
     }
     match schedule {
         Schedule::Invalid(error) => {
-            set(condition::SCHEDULED, Truth::False, error.reason(), &error.to_string());
+            let message = with_wait(&error.to_string(), draft.waiting.as_ref());
+            set(condition::SCHEDULED, Truth::False, error.reason(), &message);
         }
-        Schedule::Never => set(condition::SCHEDULED, Truth::False, "NeverFires", "the schedule never fires"),
+        Schedule::Never => {
+            let message = with_wait("the schedule never fires", draft.waiting.as_ref());
+            set(condition::SCHEDULED, Truth::False, "NeverFires", &message);
+        }
         Schedule::Fires(_) if draft.object.spec.suspend => {
-            set(
-                condition::SCHEDULED,
-                Truth::False,
-                "Suspended",
-                "spec.suspend is true: no scheduled run starts",
-            );
+            let message = with_wait("spec.suspend is true: no scheduled run starts", draft.waiting.as_ref());
+            set(condition::SCHEDULED, Truth::False, "Suspended", &message);
         }
         Schedule::Fires(_) => match (&draft.waiting, &status.next_scheduled_backup) {
             (Some(waiting), _) => set(condition::SCHEDULED, Truth::True, "Waiting", waiting),
@@ -207,6 +216,11 @@ fn set_conditions(draft: &mut Draft<'_>, schedule: &Schedule, obstacle: Option<&
     status.conditions = conditions;
 }
 
+/// What waits although no slot comes due: a run that was asked for.
+fn with_wait(message: &str, waiting: Option<&String>) -> String {
+    waiting.map_or_else(|| message.to_owned(), |waiting| format!("{message}; {waiting}"))
+}
+
 /// What a probe found, in one condition.
 fn probed(server: &ServerStatus) -> (Truth, &str, String) {
     let ServerStatus { version, size_mebibytes, problems, probed_at, .. } = server;
@@ -267,6 +281,7 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
         }
         events.extend(told(run, known));
     }
+    count_missed(&mut events, old, new);
     for condition in
         new.conditions.iter().filter(|condition| condition.type_ != condition::LAST_RUN_SUCCEEDED)
     {
@@ -291,10 +306,20 @@ fn events(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Vec<Event> 
                 message: condition.message.clone(),
                 slot: None,
                 job: None,
+                slots: 1,
             });
         }
     }
     events
+}
+
+/// Slots that were missed together have one record and one event, which counts for all of them.
+fn count_missed(events: &mut [Event], old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) {
+    let [before, now] = [old, new].map(|status| status.missed_runs.unwrap_or(0));
+    let missed = u64::try_from(now.saturating_sub(before)).unwrap_or(0);
+    let mut of_them = events.iter_mut().filter(|event| event.reason == MISSED);
+    let Some(first) = of_them.next() else { return };
+    first.slots = missed.saturating_sub(u64::try_from(of_them.count()).unwrap_or(0)).max(1);
 }
 
 /// Another plugin, or another version, plans from now on.
@@ -313,6 +338,7 @@ fn replaced(draft: &Draft<'_>) -> Option<Event> {
         message: cut(&message),
         slot: None,
         job: None,
+        slots: 1,
     })
 }
 
@@ -348,7 +374,7 @@ fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
         }
         RunResult::Failed => (true, "BackupFailed", format!("the backup of {slot} failed: {why}")),
         RunResult::Skipped => (true, "BackupSkipped", format!("the backup of {slot} was skipped: {why}")),
-        RunResult::Missed => (true, "BackupMissed", why),
+        RunResult::Missed => (true, MISSED, why),
     };
     Some(Event {
         warning,
@@ -356,6 +382,7 @@ fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> {
         message: cut(&message),
         slot: Some(run.slot.0),
         job: run.job.clone(),
+        slots: 1,
     })
 }
 

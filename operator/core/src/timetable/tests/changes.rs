@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use super::{
     all_zones, at,
-    oracle::{field, hour, next, oracle, parse, parser, weekday},
+    oracle::{field, hour, next, oracle, parse, parser, same, weekday},
     timetable, zone,
 };
 
@@ -17,7 +17,7 @@ const MOMENTS: [i64; 7] = [-86_400, -3_600, -1_800, -1, 0, 1_799, 3_600];
 fn both_sides(step: usize, schedules: usize) -> (usize, u64) {
     let (from, to) = (at("2020-01-01T00:00:00Z"), at("2041-01-01T00:00:00Z"));
     let mut runner = TestRunner::deterministic();
-    let strategy = (field(0, 59, 2), hour(), field(1, 28, 8), field(1, 12, 12), weekday());
+    let strategy = (field(0, 59, 2), hour(), field(1, 31, 8), field(1, 12, 12), weekday());
     let mut random = || loop {
         let (minute, hour, day, month, weekday) = strategy.new_tree(&mut runner).unwrap().current();
         let days = format!("{day} {month} {weekday}");
@@ -42,7 +42,9 @@ fn both_sides(step: usize, schedules: usize) -> (usize, u64) {
                     let mut from = change.timestamp() + jiff::SignedDuration::from_secs(offset);
                     for _ in 0..2 {
                         let expected = next(&oracle, &from.to_zoned(zone.clone()));
-                        assert_eq!(ours.next_after(from), expected, "{schedule} in {name} after {from}");
+                        let slot = ours.next_after(from);
+                        let told = || format!("{schedule} in {name} after {from}: {slot:?}, {expected:?}");
+                        assert!(same(slot, expected, from), "{}", told());
                         compared += 1;
                         let Some(slot) = expected else { break };
                         from = slot;

@@ -7,7 +7,7 @@ use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
-use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned, tz::TimeZone};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{ZONES, timetable, zone};
@@ -51,6 +51,12 @@ pub(super) fn next(oracle: &[Cron], from: &Zoned) -> Option<Timestamp> {
         .filter_map(|cron| cron.find_next_occurrence(from, false).ok())
         .map(|next| next.timestamp())
         .min()
+}
+
+/// Whether they agree: where `croner` finds nothing, such as the next 29 February, nothing may be near.
+pub(super) fn same(ours: Option<Timestamp>, theirs: Option<Timestamp>, from: Timestamp) -> bool {
+    let far = |slot: Timestamp| slot.duration_since(from) > SignedDuration::from_hours(350 * 24);
+    ours == theirs || theirs.is_none() && ours.is_none_or(far)
 }
 
 fn number(min: u8, max: u8) -> impl Strategy<Value = String> {
@@ -102,7 +108,7 @@ proptest! {
         zone_name in select(zones()),
         minute in field(0, 59, 2),
         hour in hour(),
-        day in field(1, 28, 8),
+        day in field(1, 31, 8),
         month in field(1, 12, 12),
         weekday in weekday(),
         second in 1_100_000_000_i64..2_200_000_000,
@@ -117,7 +123,8 @@ proptest! {
         let mut from = moment(&zone, second, offset);
         for _ in 0..4 {
             let expected = next(&oracle, &from.to_zoned(zone.clone()));
-            prop_assert_eq!(ours.next_after(from), expected, "{} in {} after {}", schedule, zone_name, from);
+            let slot = ours.next_after(from);
+            prop_assert!(same(slot, expected, from), "{} in {} after {}: {:?}, {:?}", schedule, zone_name, from, slot, expected);
             let Some(next) = expected else { break };
             from = next;
         }
