@@ -44,7 +44,10 @@ fn is_of(event: &Event, run: &RunRecord) -> bool {
         RunResult::Skipped => "BackupSkipped",
         RunResult::Missed => "BackupMissed",
     };
-    let names_it = run.result == RunResult::Missed || note.contains(&run.slot.0.to_string());
+    // Two runs that a user asked for may have one second.
+    let manifest = run.manifest.as_deref().unwrap_or_default();
+    let names_it = run.result == RunResult::Missed
+        || note.contains(&run.slot.0.to_string()) && note.contains(manifest);
     event.reason.as_deref() == Some(reason) && names_it
 }
 
