@@ -25,10 +25,6 @@ impl Client {
 
     /// A dump of the databases whose names follow as arguments: behind `--` a name such as `--help` is a name.
     pub(crate) fn dump(&self, settings: &Settings) -> Process {
-        let program = match self.flavor {
-            Flavor::MySql => "mysqldump",
-            Flavor::MariaDb => "mariadb-dump",
-        };
         let kinds = [
             (settings.routines, "--routines", "--skip-routines"),
             (settings.triggers, "--triggers", "--skip-triggers"),
@@ -37,18 +33,28 @@ impl Client {
         // One transaction reads all; rows are streamed; bytes that are no text come as hexadecimal digits;
         // tablespaces would need PROCESS; a row may be as long as the protocol allows.
         let process = self
-            .process(program)
+            .dump_tool()
             .args(["--single-transaction", "--quick", "--hex-blob", "--no-tablespaces"])
             .args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"])
             .args(kinds.map(|(wanted, with, without)| if wanted { with } else { without }));
-        // The position in the replication log belongs to this server, not into a dump that restores elsewhere.
-        let process = match self.flavor {
-            Flavor::MySql => process.arg("--set-gtid-purged=OFF"),
-            Flavor::MariaDb => process,
-        };
-        process
+        self.without_position(process)
             .args(settings.exclude_tables.iter().map(|table| format!("--ignore-table={}", &**table)))
             .args(["--databases", "--"])
+    }
+
+    pub(crate) fn dump_tool(&self) -> Process {
+        self.process(match self.flavor {
+            Flavor::MySql => "mysqldump",
+            Flavor::MariaDb => "mariadb-dump",
+        })
+    }
+
+    /// The position in the replication log belongs to this server, not into a dump that restores elsewhere.
+    pub(crate) fn without_position(&self, dump: Process) -> Process {
+        match self.flavor {
+            Flavor::MySql => dump.arg("--set-gtid-purged=OFF"),
+            Flavor::MariaDb => dump,
+        }
     }
 
     /// The object in storage. The dump creates the databases it holds.

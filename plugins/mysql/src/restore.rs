@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use db_backup_plugin_sdk::{
-    Issue, PartRestore, Process, Refusal, Restore, RestorePlan, RestoreRequest, Separator,
+    Issue, PartRestore, Process, Refusal, Restore, RestorePlan, RestoreRequest, Separator, Step,
 };
 
 use crate::{
@@ -39,10 +39,11 @@ impl Restore for MySql {
         let plan = RestorePlan::new().image(flavor.image_name(version));
         if named.is_empty() {
             let all = "select schema_name from information_schema.schemata order by schema_name";
-            let database = PartRestore::new("database", client.load())
+            let mut database = PartRestore::new("database", client.load())
                 .required()
                 .contents(client.in_target(&contents(&format!("= {CURRENT}"))))
                 .clear("drop the database", client.in_target(&drop(CURRENT)));
+            database.create.push(client.finds_none());
             return Ok(plan.existing(client.query(all), Separator::BackslashNewline).part(database));
         }
         if !request.databases.is_empty() {
@@ -73,6 +74,23 @@ impl Client {
         ])
     }
 
+    /// A server that takes `Shop` for `shop` (`lower_case_table_names`) lists only one of them, and a dump of the other would drop its
+    /// tables. So the server is asked by name whether what it does not list is not there.
+    fn finds_none(&self) -> Step {
+        Step {
+            purpose: "make sure that no database has this name in other letters, which the server would take for the same \
+                      (lower_case_table_names)"
+                .to_owned(),
+            process: self
+                .without_position(self.dump_tool())
+                .args(["--no-data", "--no-create-info", "--skip-triggers", "--skip-lock-tables"])
+                .args(["--default-character-set=utf8mb4", "--databases", "--"])
+                .item_arg(),
+            // The server's refusal. One that has nothing to do with the name will refuse the load as well.
+            exit_codes: vec![2],
+        }
+    }
+
     /// Runs SQL in the target's database. Its name is one argument behind `--`, and no part of any SQL.
     fn in_target(&self, sql: &str) -> Process {
         self.query(sql).arg("--").item_arg()
@@ -86,10 +104,10 @@ fn contents(databases: &str) -> String {
     format!("select thing from ({}) things limit 5", selects.join(" union all "))
 }
 
-/// `name` is an expression. A name in backquotes has its backquotes doubled.
+/// `name` is an expression. A name in backquotes has its backquotes doubled. Foreign keys of other databases would refuse it.
 fn drop(name: &str) -> String {
     format!(
-        "set @name = replace({name}, '`', '``'); set @sql = concat('drop database if exists `', @name, '`'); \
+        "set foreign_key_checks = 0; set @name = replace({name}, '`', '``'); set @sql = concat('drop database if exists `', @name, '`'); \
          prepare s from @sql; execute s"
     )
 }
@@ -134,11 +152,32 @@ mod tests {
                 load[1].starts_with("--defaults-file=") && !load.contains(&"--force".to_owned()),
                 "{load:?}"
             );
-            for process in [database.contents.as_ref().unwrap(), &database.clear[0].process] {
+            let steps = [&database.clear[0].process, &database.create[0].process];
+            for process in steps.into_iter().chain(&database.contents) {
                 let words = argv(process);
                 assert_eq!(words[words.len() - 2..], ["--", "{item}"]);
             }
             assert!(plan.existing.is_some());
+        }
+    }
+
+    #[test]
+    fn a_database_whose_name_the_server_takes_for_another_one_stays() {
+        for (kind, program) in [("mysql", "mysqldump"), ("mariadb", "mariadb-dump")] {
+            let plan = restore_of::<MySql>(&request(kind, &json!({})));
+            let [look] = &plan.parts[0].create[..] else { panic!("{plan:?}") };
+            assert_eq!((argv(&look.process)[0].as_str(), &look.exit_codes[..]), (program, &[2][..]));
+            assert!(look.purpose.contains("lower_case_table_names"), "{}", look.purpose);
+        }
+    }
+
+    #[test]
+    fn a_database_that_others_refer_to_is_cleared_all_the_same() {
+        for settings in [json!({}), json!({"databases": ["shop"]})] {
+            let plan = restore_of::<MySql>(&request("mysql", &settings));
+            let clear = argv(&plan.parts[0].clear[0].process);
+            let sql = clear.iter().find(|word| word.starts_with("--execute=")).unwrap();
+            assert!(sql.starts_with("--execute=set foreign_key_checks = 0; "), "{sql}");
         }
     }
 

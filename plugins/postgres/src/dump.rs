@@ -14,13 +14,14 @@ const LIST_DATABASES: &str = "select datname from pg_catalog.pg_database \
 /// Last line but a comment sign of what `pg_dumpall` writes.
 const GLOBALS_TAIL: &str = "-- PostgreSQL database cluster dump complete";
 
-/// The database's objects belong to roles which the backup restores first.
+/// The database's objects belong to roles which the backup restores first. A tablespace is a folder of the machine that was
+/// backed up.
 const RESTORE_WITH_OWNERS: &str =
-    r#"pg_restore --exit-on-error --single-transaction --dbname="$TARGET_DATABASE""#;
+    r#"pg_restore --exit-on-error --single-transaction --no-tablespaces --dbname="$TARGET_DATABASE""#;
 
 /// Without the server's roles everything belongs to whoever restores.
-const RESTORE_WITHOUT_OWNERS: &str = "pg_restore --exit-on-error --single-transaction --no-owner --no-privileges \
-                                      --dbname=\"$TARGET_DATABASE\"";
+const RESTORE_WITHOUT_OWNERS: &str = "pg_restore --exit-on-error --single-transaction --no-tablespaces --no-owner \
+                                      --no-privileges --dbname=\"$TARGET_DATABASE\"";
 
 /// Not stopped by errors: the role that restores exists already, and its `CREATE ROLE` fails.
 const RESTORE_GLOBALS: &str = "psql --no-psqlrc --quiet --dbname=postgres";

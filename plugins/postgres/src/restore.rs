@@ -23,6 +23,9 @@ const CONTENTS: &str = "select kind || ' ' || name from (\
      union all (select 'schema', nspname from pg_catalog.pg_namespace where oid >= 16384 and nspname !~ '^pg_' limit 3) \
      union all (select 'large object', oid::text from pg_catalog.pg_largeobject_metadata limit 3)) thing order by 1 limit 5";
 
+/// Its standard input is what `pg_dumpall` wrote.
+const LOAD_GLOBALS: &str = include_str!("globals.sql");
+
 impl Restore for Postgres {
     fn restore(request: &RestoreRequest, settings: &Settings) -> Result<RestorePlan, Refusal> {
         let named = settings.databases(&request.target)?;
@@ -34,7 +37,8 @@ impl Restore for Postgres {
             .image(settings.major(request.source_version()).to_string())
             .existing(client.query(maintenance, LIST_ALL), Separator::Nul);
         let plan = if with_globals {
-            plan.part(PartRestore::new("globals", client.load_globals(maintenance)).required())
+            let globals = client.load_globals(maintenance, &request.target.config_dir);
+            plan.part(PartRestore::new("globals", globals).at_end().required())
         } else {
             plan.skip("globals")
         };
@@ -59,20 +63,26 @@ impl Client {
         self.process(program).env("PGDATABASE", Value::item())
     }
 
-    /// Without a database in its connection string libpq takes the one of the environment.
+    /// Without a database in its connection string libpq takes the one of the environment. A tablespace is a folder of the machine
+    /// that was backed up.
     fn load(&self, with_globals: bool) -> Process {
         let restore = self.in_target("pg_restore").args([
             "--exit-on-error",
             "--single-transaction",
+            "--no-tablespaces",
             "--dbname=application_name=db-backup",
         ]);
         // Without the server's roles everything belongs to whoever restores.
         if with_globals { restore } else { restore.args(["--no-owner", "--no-privileges"]) }
     }
 
-    /// Not stopped by errors: roles that exist already stay as they are.
-    fn load_globals(&self, maintenance_database: &str) -> Process {
-        self.process("psql").args(["--no-psqlrc", "--quiet"]).env("PGDATABASE", maintenance_database)
+    /// Not the dump itself: its `ALTER ROLE` would change roles that are there, the one that restores among them.
+    fn load_globals(&self, maintenance_database: &str, config_dir: &str) -> Process {
+        self.process("psql")
+            .args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"])
+            .arg(format!("--file={config_dir}/globals.sql"))
+            .file("globals.sql", LOAD_GLOBALS)
+            .env("PGDATABASE", maintenance_database)
     }
 
     fn create(&self, maintenance_database: &str) -> Process {
@@ -95,7 +105,7 @@ impl Client {
 mod tests {
     use db_backup_plugin_sdk::{
         Connection, Effect, Request,
-        testing::{argv, env, restore_of},
+        testing::{argv, env, file, restore_of},
     };
     use serde_json::{Value as Json, json};
 
@@ -123,6 +133,13 @@ mod tests {
             let parts: Vec<_> = plan.parts.iter().map(|part| part.part.as_str()).collect();
             assert_eq!(parts.contains(&"globals"), globals, "{settings} {databases:?}");
             assert_eq!(plan.skipped.iter().any(|part| part == "globals"), !globals);
+            for part in plan.parts.iter().filter(|part| part.part == "globals") {
+                let (words, load) = (argv(&part.load.process), &part.load);
+                assert_eq!(load.effect, Effect::AtEnd, "one transaction");
+                assert!(words.contains(&"--set=ON_ERROR_STOP=1".to_owned()), "errors count: {words:?}");
+                assert!(words.contains(&"--file=/run/db-backup/config/globals.sql".to_owned()), "{words:?}");
+                assert_eq!(file(&load.process, "globals.sql").as_deref(), Some(LOAD_GLOBALS));
+            }
             let load = argv(&plan.parts.last().unwrap().load.process);
             assert_eq!(load.contains(&"--no-owner".to_owned()), !globals, "{load:?}");
         }
@@ -134,7 +151,9 @@ mod tests {
         let database = plan.parts.last().unwrap();
         assert_eq!(database.load.effect, Effect::AtEnd);
         let load = argv(&database.load.process);
-        assert!(load.contains(&"--single-transaction".to_owned()), "{load:?}");
+        for option in ["--single-transaction", "--no-tablespaces"] {
+            assert!(load.contains(&option.to_owned()), "{load:?}");
+        }
         assert_eq!(env(&database.load.process, "PGDATABASE").as_deref(), Some("{item}"));
         let create = argv(&database.create[0].process);
         assert_eq!(create[0], "createdb");

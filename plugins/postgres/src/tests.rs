@@ -77,7 +77,7 @@ fn a_whole_server_is_globals_and_a_part_for_each_database() {
     assert_eq!((&database.output, &database.completion.exit_codes[..]), (&Output::Stdout, &[0][..]));
     let restore = database.restore_command.as_ref().unwrap();
     assert!(
-        restore.contains("--exit-on-error --single-transaction"),
+        restore.contains("--exit-on-error --single-transaction --no-tablespaces "),
         "a target that is not empty stays as it is"
     );
     let list = per_item(&plan);
@@ -108,7 +108,10 @@ fn named_databases_come_without_globals_and_owners() {
     for (plan, names) in [(single, &["a b"][..]), (several, &["x", "--help"][..])] {
         let [database] = parts(&plan)[..] else { panic!("{plan:?}") };
         let restore = database.restore_command.as_ref().unwrap();
-        assert!(restore.contains("--exit-on-error --single-transaction --no-owner --no-privileges"));
+        assert!(
+            restore
+                .contains("--exit-on-error --single-transaction --no-tablespaces --no-owner --no-privileges")
+        );
         let items = &per_item(&plan).items;
         for (index, name) in names.iter().enumerate() {
             assert!(argv(items).contains(&format!("--set=database{index}={name}")));

@@ -113,8 +113,16 @@ SELECT :SERVER_VERSION_NUM >= 180000 AS newest \gset
     CONSTRAINT positive CHECK (a > 0) NOT ENFORCED, CONSTRAINT apart PRIMARY KEY (c, d WITHOUT OVERLAPS));
   INSERT INTO of_18 (a, c, d) VALUES (-1, '[1,2)', '(,)'), (3, '[2,9)', '[2024-01-01,2024-02-01)');
 \endif
+-- In a folder of this machine's, which no other server has.
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE "spa'ce" LOCATION '';
+GRANT CREATE ON TABLESPACE "spa'ce" TO reader;
+CREATE TABLE in_space (id integer PRIMARY KEY USING INDEX TABLESPACE "spa'ce") TABLESPACE "spa'ce";
+INSERT INTO in_space VALUES (1);
 -- Of the server.
 ALTER ROLE reader CONNECTION LIMIT 3 VALID UNTIL '2037-01-01';
 ALTER ROLE reader SET work_mem = '8MB';
 GRANT reader TO powerless WITH ADMIN OPTION;
 COMMENT ON ROLE reader IS 'reads "everything"';
+COMMENT ON ROLE powerless IS E'a "comment''\n-- of several lines;\r\nCREATE ROLE "reader";\n';
+ALTER ROLE powerless SET application_name = E'it''s\n"\\"; ';

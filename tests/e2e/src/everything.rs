@@ -12,6 +12,7 @@ const POSTGRES_TYPES: &str = include_str!("../data/postgres-types.sql");
 const POSTGRES_MORE: &str = include_str!("../data/postgres-more-fingerprint.sql");
 const POSTGRES_ROLES: &str = include_str!("../data/postgres-roles-fingerprint.sql");
 const MYSQL_TYPES: &str = include_str!("../data/mysql-types.sql");
+const MYSQL_ACROSS: &str = include_str!("../data/mysql-across.sql");
 const MYSQL_MORE: &str = include_str!("../data/mysql-more-fingerprint.sql");
 const MONGO_TYPES: &str = include_str!("../data/mongo-types.jsonl");
 
@@ -32,7 +33,7 @@ impl Server {
         match self.engine() {
             Engine::MariaDb | Engine::MySql => {
                 let types = format!("create database types; use types;\n{MYSQL_TYPES}");
-                self.sql("", &format!("create database `{LONGEST}`;\n{types}")).map(drop)
+                self.sql("", &format!("create database `{LONGEST}`;\n{types}\n{MYSQL_ACROSS}")).map(drop)
             }
             Engine::FerretDb => self.fill_documents(),
             _ => {
@@ -85,7 +86,7 @@ impl Server {
                 let names = self.sql("", hex)?;
                 let drop = |name: String| format!("drop database `{}`;\n", name.replace('`', "``"));
                 let all: String = names.lines().map(from_hex).map(drop).collect();
-                self.sql("", &all)?;
+                self.sql("", &format!("set foreign_key_checks = 0;\n{all}"))?;
                 self.sql("", hex)?
             }
             Engine::FerretDb => {
@@ -97,10 +98,12 @@ impl Server {
             _ => {
                 let databases = "from pg_database where datname <> 'postgres' and not datistemplate";
                 let roles = "from pg_roles where rolname !~ '^(pg_|postgres$)'";
+                let tablespaces = "from pg_tablespace where spcname !~ '^pg_'";
                 self.sql(
                     "postgres",
                     &format!(
                         "select format('drop database %I with (force)', datname) {databases} \\gexec\n\
+                         select format('drop tablespace %I', spcname) {tablespaces} \\gexec\n\
                          select format('drop role %I', rolname) {roles} \\gexec"
                     ),
                 )?;

@@ -31,7 +31,7 @@ pub use everything::documents;
 pub use kubectl::{Call, DEADLINE, kubectl, until};
 pub use operator::Operator;
 pub use restore::{Download, untar};
-pub use seed::{Fingerprint, HOSTILE_NAMES, Login};
+pub use seed::{DIFFERENT, Fingerprint, HOSTILE_NAMES, Login};
 pub use server::{Engine, Server};
 pub use servers::{SERVERS_NAMESPACE, shared};
 pub use store::Store;

@@ -115,6 +115,22 @@ impl Server {
             .map(drop)
     }
 
+    /// Starts it anew, empty, as a MariaDB that holds names for the same whose letters differ in case only.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_ignoring_case(&self) -> Result<()> {
+        let serve = "sed 's/^exec mariadbd --no-defaults/& --lower-case-table-names=1/' /usr/local/bin/serve >/tmp/serve && \
+                     exec bash /tmp/serve";
+        let patch = json!([{
+            "op": "replace", "path": "/spec/template/spec/containers/0/command", "value": ["bash", "-c", serve]
+        }]);
+        let deployment = format!("deployment/{}", self.engine.name());
+        kubectl(["patch", "-n", &self.namespace, &deployment, "--type=json", "--patch", &patch.to_string()])
+            .text()?;
+        self.wait()
+    }
+
     /// What it is.
     pub fn engine(&self) -> Engine {
         self.engine

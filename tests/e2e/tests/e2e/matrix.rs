@@ -4,7 +4,7 @@
 use std::env;
 
 use anyhow::{Context, Result, ensure};
-use dbbackup_e2e::{Backup, Engine, Server, Spec, restore_of, run, with};
+use dbbackup_e2e::{Backup, DIFFERENT, Engine, Server, Spec, restore_of, run, with};
 use serde_json::{Value, json};
 
 use crate::encryption::pair;
@@ -140,7 +140,7 @@ impl LargeValue {
             );
             world.restore("back", &spec)?.succeeded(1)?;
             let after = server.sql("large", hash)?;
-            ensure!(after == before, "{before} came back as {after}");
+            ensure!(after == before, "{DIFFERENT}: {before} came back as {after}");
             Ok(())
         })
     }

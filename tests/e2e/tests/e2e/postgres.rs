@@ -1,7 +1,7 @@
 //! PostgreSQL: every dump is restored into an empty server as its manifest says, and compared.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Engine, HOSTILE_NAMES, Spec, run, shared};
+use dbbackup_e2e::{DIFFERENT, Engine, HOSTILE_NAMES, Spec, run, shared};
 use serde_json::json;
 
 #[test]
@@ -20,7 +20,7 @@ fn a_whole_server_with_hostile_names_comes_back_with_its_roles() -> Result<()> {
                      where rolname !~ '^(pg_|postgres$)' order by 1";
         let (before, after) = (source.sql("postgres", roles)?, target.sql("postgres", roles)?);
         // Hashes of passwords stay where they are.
-        ensure!(before.replace("|f\n", "|t\n") == after, "roles were {before} and are {after}");
+        ensure!(before.replace("|f\n", "|t\n") == after, "{DIFFERENT}: roles were {before} and are {after}");
         Ok(())
     })
 }

@@ -1,7 +1,9 @@
 //! The way back by `DatabaseRestore`: everything comes back, and what cannot be restored is told and left alone.
 
 use anyhow::{Result, ensure};
-use dbbackup_e2e::{Engine, HOSTILE_NAMES, Spec, restore_of, run, shared, until, with};
+use dbbackup_e2e::{
+    DIFFERENT, Engine, HOSTILE_NAMES, Spec, nasty_secret, restore_of, run, shared, until, with,
+};
 use serde_json::json;
 
 #[test]
@@ -21,10 +23,34 @@ fn a_whole_postgres_server_comes_back_into_another_one() -> Result<()> {
         ensure!(notes.contains("would restore database") && notes.contains("create the database"), "{notes}");
         ensure!(target.databases()?.len() == 1, "a dry run made {:?}", target.databases()?);
 
+        // By somebody who is no superuser. Roles that are there stay as they are, and new ones can do what they could.
+        let password = nasty_secret("restorer");
+        world.secret("restorer", &[("username", "restorer"), ("password", &password)])?;
+        let quoted = password.replace('\'', "''");
+        let make = format!(
+            "create role reader login connection limit 7; \
+             create role restorer login createdb createrole bypassrls password '{quoted}'; \
+             grant pg_read_all_data to restorer with admin option"
+        );
+        target.sql("postgres", &make)?;
+        let settings = json!({"databases": ["empty"], "includeGlobals": true});
+        let some = world.backup("some", Spec::of(source, &store).settings(settings))?;
+        some.run_now()?.ended()?.succeeded()?;
+        let mut by_restorer = restore_of("some", &target);
+        by_restorer["target"]["credentials"]["secretName"] = json!("restorer");
+        world.restore("some", &by_restorer)?.succeeded(2)?;
+        let roles = || {
+            target.sql("postgres", "select rolname, rolcanlogin, rolconnlimit, rolbypassrls, pg_has_role(oid, 'pg_read_all_data', 'usage') \
+                                    from pg_roles where rolname in ('reader', 'powerless', 'no_bypass', 'no_large') order by 1")
+        };
+        let expected = "no_bypass|t|-1|f|t\nno_large|t|-1|t|t\npowerless|t|-1|f|f\nreader|t|7|f|f\n";
+        ensure!(roles()? == expected, "{DIFFERENT}: {}", roles()?);
+
         let parts = download.manifest.parts.len();
         let status = world.restore("back", &restore_of("server", &target))?.succeeded(parts)?;
         ensure!(status["target"] == "Complete" && status["plugin"]["id"] == "postgres", "{status:#}");
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
+        ensure!(roles()? == expected, "{DIFFERENT}: {}", roles()?);
 
         // Now it is not empty any more.
         let again = world.restore("again", &restore_of("server", &target))?;
@@ -145,17 +171,25 @@ fn a_whole_server_of(engine: Engine) -> Result<()> {
         let shop = with(restore_of("server", &target), "databases", json!(["shop"]));
         let again = world.restore("again", &shop)?;
         again.failed("TargetNotEmpty", &["shop", "nothing was changed"], "Unchanged")?;
-        // What was changed since is replaced, unless the backup is damaged: then it stays.
-        target.sql("", "drop table shop.parts; create table shop.mine (i int)")?;
+        // What was changed since is replaced, whoever refers to it, unless the backup is damaged: then it stays.
+        let refers = "create table refers.t (customer bigint unsigned, \
+                      foreign key (customer) references shop.`cust'omers \"x\" \\ $(POD_UID)` (id))";
+        target.sql(
+            "",
+            &format!(
+                "drop table shop.parts; create table shop.mine (i int); create database refers; {refers}"
+            ),
+        )?;
         let tables = "select count(*) from information_schema.tables where table_schema = 'shop' and table_name in ('mine', 'parts')";
         let replace = with(shop, "mode", json!("Replace"));
         world.restore("replace", &replace)?.succeeded(1)?;
+        target.sql("", "drop database refers")?;
         source.fingerprint(true)?.came_back(&target.fingerprint(true)?)?;
         let object = store.keys()?.into_iter().find(|key| key.contains("database.shop.")).unwrap_or_default();
         store.flip_a_byte(&object)?;
         target.sql("", "create table shop.mine (i int)")?;
         world.restore("damaged", &replace)?.failed("BackupDamaged", &["damaged"], "Unchanged")?;
-        ensure!(target.sql("", tables)? == "2\n", "the old data is gone");
+        ensure!(target.sql("", tables)? == "2\n", "{DIFFERENT}: the old data is gone");
         let renamed = with(restore_of("server", &target), "renames", json!({"shop": "other"}));
         world.restore("renamed", &renamed)?.failed("RenameNotSupported", &["spec.renames"], "Unchanged")?;
         Ok(())
@@ -172,6 +206,28 @@ fn a_whole_mysql_server_comes_back_by_itself() -> Result<()> {
 #[ignore = "needs a cluster: make e2e"]
 fn a_whole_mariadb_server_comes_back_by_itself() -> Result<()> {
     a_whole_server_of(Engine::MariaDb)
+}
+
+#[test]
+#[ignore = "needs a cluster: make e2e"]
+fn a_database_of_the_same_name_in_other_letters_stays() -> Result<()> {
+    run("restore-letters", |world| {
+        let (server, store) = (world.target(Engine::MariaDb)?, world.claim("backups", "64Mi")?);
+        world.login(&server.admin_login())?;
+        server.sql("", "create database Shop; create table Shop.t (i int)")?;
+        let spec = Spec::of(&server, &store).settings(json!({"serverVersion": "10.11"}));
+        world.backup("server", spec)?.run_now()?.ended()?.succeeded()?;
+        server.start_ignoring_case()?;
+        server.sql("", "create database shop; create table shop.t (i int); insert into shop.t values (7)")?;
+        for mode in ["Refuse", "Replace"] {
+            let spec = with(restore_of("server", &server), "mode", json!(mode));
+            let restore = world.restore(&mode.to_lowercase(), &spec)?;
+            restore.failed("StepFailed", &["Shop", "lower_case_table_names"], "Unchanged")?;
+            let rows = server.sql("", "select i from shop.t")?;
+            ensure!(rows == "7\n", "{DIFFERENT}: {rows}");
+        }
+        Ok(())
+    })
 }
 
 #[test]
