@@ -100,7 +100,7 @@ async fn what_is_no_backup_is_named_and_why() {
     };
     let mut many = manifest(&run_id(1));
     let part = many["parts"][0].clone();
-    many["parts"] = vec![part; 20_000].into();
+    many["parts"] = vec![part; 80_000].into();
     let big = many.to_string();
     assert!(big.len() > manifest::MAX_BYTES);
     for (content, words) in [
