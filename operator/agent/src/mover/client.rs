@@ -9,7 +9,7 @@ use std::{
 
 use dbbackup_protocol::report::Reason;
 use tokio::{
-    io::BufReader,
+    io::{AsyncWriteExt as _, BufReader},
     net::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -102,13 +102,16 @@ fn bind(socket: &Path, done: &Path) -> io::Result<UnixListener> {
 #[derive(Debug)]
 pub(crate) struct Client {
     from: BufReader<OwnedReadHalf>,
-    to: OwnedWriteHalf,
+    to: Mouth,
 }
 
 impl Client {
     fn new(stream: UnixStream) -> Self {
         let (from, to) = stream.into_split();
-        Self { from: BufReader::with_capacity(wire::DATA_BYTES, from), to }
+        Self {
+            from: BufReader::with_capacity(wire::DATA_BYTES, from),
+            to: Mouth { to, frame: Vec::new(), said: 0 },
+        }
     }
 
     /// Sends a request.
@@ -116,7 +119,7 @@ impl Client {
     /// # Errors
     /// [`Reason::ClientLost`].
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<(), Failure> {
-        wire::send_request(&mut self.to, request).await.map_err(|error| lost(&error))
+        self.to.ask(request).await.map_err(|error| lost(&error))
     }
 
     /// The next reply.
@@ -134,7 +137,7 @@ impl Client {
 
     /// Tells the client that nothing more is wanted.
     pub(crate) async fn dismiss(mut self) {
-        match timeout(FAREWELL, wire::send_request(&mut self.to, &Request::Finish)).await {
+        match timeout(FAREWELL, self.to.ask(&Request::Finish)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the client has gone before it was told to"),
             Err(_) => tracing::warn!("the client does not listen"),
@@ -156,9 +159,39 @@ impl Listener<'_> {
     }
 }
 
+/// Says whole frames: one that somebody left off in the middle of, because the process behind it had ended, is said to its end before
+/// the next one.
+#[derive(Debug)]
+struct Mouth {
+    to: OwnedWriteHalf,
+    frame: Vec<u8>,
+    /// So much of it.
+    said: usize,
+}
+
+impl Mouth {
+    async fn ask(&mut self, request: &Request) -> Result<(), WireError> {
+        self.finish().await?;
+        wire::send_request(&mut self.frame, request).await?;
+        self.finish().await
+    }
+
+    async fn finish(&mut self) -> Result<(), WireError> {
+        while let Some(rest @ [_, ..]) = self.frame.get(self.said..) {
+            match self.to.write(rest).await? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                said => self.said += said,
+            }
+        }
+        self.frame.clear();
+        self.said = 0;
+        Ok(())
+    }
+}
+
 /// What is said to the client.
 #[derive(Debug)]
-pub(crate) struct Speaker<'a>(&'a mut OwnedWriteHalf);
+pub(crate) struct Speaker<'a>(&'a mut Mouth);
 
 impl Speaker<'_> {
     /// A piece for a loading process; at most [`wire::MAX_PAYLOAD`] bytes.
@@ -166,7 +199,10 @@ impl Speaker<'_> {
     /// # Errors
     /// [`Reason::ClientLost`].
     pub(crate) async fn input(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        wire::send_input(&mut self.0, bytes).await.map_err(|error| lost(&error))
+        let Self(mouth) = self;
+        mouth.finish().await.map_err(|error| lost(&error))?;
+        wire::send_input(&mut mouth.frame, bytes).await.map_err(|error| lost(&error))?;
+        mouth.finish().await.map_err(|error| lost(&error))
     }
 
     /// That was all of it.
@@ -174,7 +210,10 @@ impl Speaker<'_> {
     /// # Errors
     /// [`Reason::ClientLost`].
     pub(crate) async fn input_end(&mut self) -> Result<(), Failure> {
-        wire::send_input_end(&mut self.0).await.map_err(|error| lost(&error))
+        let Self(mouth) = self;
+        mouth.finish().await.map_err(|error| lost(&error))?;
+        wire::send_input_end(&mut mouth.frame).await.map_err(|error| lost(&error))?;
+        mouth.finish().await.map_err(|error| lost(&error))
     }
 }
 

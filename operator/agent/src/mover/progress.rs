@@ -30,7 +30,7 @@ pub(crate) struct Progress {
     /// Plain bytes of the last good run.
     expected: Option<u64>,
     /// Of a restore: bytes to fetch, those that are fetched twice counted twice.
-    to_fetch: OnceLock<u64>,
+    to_fetch: OnceLock<AtomicU64>,
     /// The process has everything and works on it: nothing moves.
     working: AtomicBool,
     begin: Instant,
@@ -65,7 +65,15 @@ impl Progress {
     /// This is a restore, and so much is to be fetched.
     pub(crate) fn restores(&self, bytes: u64) {
         // It is said once.
-        let _ = self.to_fetch.set(bytes);
+        let _ = self.to_fetch.set(bytes.into());
+    }
+
+    /// So much was fetched in vain, and comes once more.
+    pub(crate) fn fetches_again(&self, bytes: u64) {
+        if let Some(to_fetch) = self.to_fetch.get() {
+            // Saturates: the figure before is a manifest's.
+            let _ = to_fetch.fetch_update(Relaxed, Relaxed, |before| Some(before.saturating_add(bytes)));
+        }
     }
 
     /// A piece of what is restored.
@@ -130,7 +138,7 @@ impl Progress {
         let seconds = self.begin.elapsed().as_secs();
         // Of a restore it is known what there is to fetch, and of a backup what the last one had.
         let (expected_bytes, done) = match self.to_fetch.get() {
-            Some(bytes) => (Some(*bytes), bytes_stored),
+            Some(bytes) => (Some(bytes.load(Relaxed)), bytes_stored),
             None => (self.expected, bytes_read),
         };
         let Estimate { percent, remaining_seconds } = estimate(expected_bytes, done, seconds);
@@ -203,6 +211,15 @@ mod tests {
             let found = estimate(expected, read, seconds);
             assert_eq!(found, Estimate { percent, remaining_seconds }, "{expected:?}, {read}");
         }
+    }
+
+    #[test]
+    fn what_is_fetched_again_is_expected_twice() {
+        let progress = Progress::default();
+        progress.restores(u64::MAX - 10);
+        progress.fetches_again(5);
+        progress.fetches_again(50);
+        assert_eq!(progress.to_fetch.get().unwrap().load(Relaxed), u64::MAX);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The way back: a real backup on a claim, restored by both processes into folders that stand for databases.
 
 mod formats;
+mod rounds;
 
 use std::{
     fs,

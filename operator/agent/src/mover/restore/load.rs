@@ -65,18 +65,16 @@ pub(super) async fn load(
     progress.works(false);
     let (ended, stderr) = ended;
     let end = ended.end;
-    let judged = judge(part, &ended, whole && ended.input_taken, &stderr);
-    if judged.is_err() && part.plan.load.effect == Effect::AtEnd && matches!(end, End::Exited(_)) {
-        // It said itself that it has not come to its end. One that was killed after the last bytes may have.
-        let success = matches!(end, End::Exited(code) if part.plan.load.exit_codes.contains(&code));
-        if !success {
-            ledger.undo(before);
+    match end {
+        // It says that it has come to its end, whatever it has read.
+        End::Exited(code) if part.plan.load.exit_codes.contains(&code) => {
+            ledger.begin();
         }
+        // It says that it has not. One that was killed after the last bytes may have.
+        End::Exited(_) if part.plan.load.effect == Effect::AtEnd => ledger.undo(before),
+        End::Exited(_) | End::Signalled(_) => {}
     }
-    if judged.is_ok() {
-        ledger.begin();
-    }
-    judged
+    judge(part, &ended, whole && ended.input_taken, &stderr)
 }
 
 fn judge(part: &Chosen<'_>, ended: &Ended, whole: bool, stderr: &str) -> Result<(), Failure> {

@@ -7,6 +7,7 @@
 mod bytes;
 mod ledger;
 mod load;
+mod rounds;
 mod select;
 mod target;
 
@@ -130,14 +131,7 @@ impl Restorer<'_> {
             }
             return Ok(());
         }
-        for (part, found) in chosen.iter().zip(&found) {
-            target::prepare(client, part, found, ledger).await?;
-            let loading = load::load(client, backup, part, progress, ledger);
-            progress.follow(&format!("loading {}", part.what()), loading).await?;
-            target::finish(client, part).await?;
-            ledger.part_done();
-            ledger.note(target::deeds(part, found));
-        }
+        rounds::Rounds { client, backup, order: self.order, progress, ledger }.all(chosen, &found).await?;
         ledger.complete();
         Ok(())
     }

@@ -54,12 +54,7 @@ pub(super) async fn look(
     let mut all = Vec::with_capacity(chosen.len());
     let mut in_the_way = Vec::new();
     for part in chosen {
-        let absent = |item: &String| existing.as_ref().is_some_and(|existing| !existing.contains(item));
-        let found = if part.item.as_ref().is_some_and(absent) {
-            Found::Absent
-        } else {
-            contents(client, part).await?
-        };
+        let found = found(client, part, existing.as_ref()).await?;
         if let Found::Full(contents) = &found {
             in_the_way.push(format!("{} holds {contents}", name(part)));
         }
@@ -81,6 +76,31 @@ pub(super) async fn look(
         ));
     }
     Ok(all)
+}
+
+/// What a process that gave up has left in one target. Nothing of it was there before, or it might have been replaced.
+///
+/// # Errors
+/// The target does not say.
+pub(super) async fn look_again(
+    client: &mut Client,
+    order: &RestoreOrder,
+    part: &Chosen<'_>,
+) -> Result<Found, Failure> {
+    let existing = existing(client, order).await?;
+    found(client, part, existing.as_ref()).await
+}
+
+async fn found(
+    client: &mut Client,
+    part: &Chosen<'_>,
+    existing: Option<&BTreeSet<String>>,
+) -> Result<Found, Failure> {
+    let absent = |item: &String| existing.is_some_and(|existing| !existing.contains(item));
+    if part.item.as_ref().is_some_and(absent) {
+        return Ok(Found::Absent);
+    }
+    contents(client, part).await
 }
 
 /// None: the plan does not ask.
