@@ -9,6 +9,7 @@ use dbbackup_protocol::{report::Reason, work_order::SecretKey};
 use object_store::{Certificate, ClientOptions, Error, RetryConfig};
 
 use super::{
+    pace::REQUEST_TIMEOUT,
     place::{Place, innermost},
     store::Patience,
 };
@@ -16,16 +17,13 @@ use crate::{failure::Failure, paths::PodPaths};
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For one request. The largest chunk of a 100 GiB dump has 103 MiB: 8 Mbit/s are enough. A peer that is silent for
-/// 30 s is given up by TCP before.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Time is the limit, not a number: the first ten repetitions take two seconds.
 pub(crate) fn retries(patience: Patience) -> RetryConfig {
     RetryConfig { retry_timeout: patience.limit(), max_retries: usize::MAX, ..RetryConfig::default() }
 }
 
-/// Whom to trust at `endpoint`, and for how long to wait.
+/// Whom to trust at `endpoint`, and for how long to wait; what sends chunks has [`super::pace`] in addition.
 ///
 /// # Errors
 /// Certificates that cannot be read.

@@ -13,6 +13,7 @@ use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder, split_sas};
 
 use super::{
     access::{credential, malformed, options, retries},
+    pace::PACE,
     place::innermost,
     store::Patience,
 };
@@ -39,6 +40,7 @@ pub(crate) fn container(
         .with_container_name(container)
         .with_disable_tagging(true)
         .with_retry(retries(patience))
+        .with_http_connector(PACE)
         .with_client_options(options(endpoint.as_deref(), ca.as_ref(), paths)?);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());

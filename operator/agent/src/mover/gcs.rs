@@ -8,15 +8,14 @@ use std::{pin::Pin, sync::Arc};
 use dbbackup_protocol::{pod::GCS_CREDENTIALS, work_order::Gcs};
 use object_store::{
     ClientOptions, StaticCredentialProvider,
-    client::{
-        HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
-    },
+    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService},
     gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder},
 };
 use serde::Deserialize;
 
 use super::{
     access::{credential, malformed, options, retries, unusable},
+    pace::PACE,
     place::{Place, innermost},
     store::Patience,
 };
@@ -41,6 +40,7 @@ pub(crate) fn bucket(
         // Named in any case: a key file could name another one.
         .with_base_url(endpoint.unwrap_or(ENDPOINT).trim_end_matches('/'))
         .with_retry(retries(patience))
+        .with_http_connector(PACE)
         .with_client_options(options(endpoint, gcs.ca.as_ref(), paths)?);
     let built = match &gcs.secret {
         Some(secret) => {
@@ -101,7 +101,7 @@ struct Unsigned;
 
 impl HttpConnector for Unsigned {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Bare(ReqwestConnector::default().connect(options)?)))
+        Ok(HttpClient::new(Bare(PACE.connect(options)?)))
     }
 }
 

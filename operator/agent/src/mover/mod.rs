@@ -3,9 +3,10 @@
 //! Memory stays bounded whatever the size of the database. Chunks have 8 MiB, and from 8.4 GB stored in one object
 //! 1/1000 of it, because S3 takes no more than 10,000 of them. Three are in memory, the one that is being filled
 //! included, above 32 MiB two: 24 MiB until 8.4 GB, at most 96 MiB until 33.6 GB, then 2/1000 of what is stored
-//! (191 MiB at 100 GB), at most 2 GiB. zstd needs about 5 MiB at level 3 and 90 MiB at level 19, all the rest about
-//! 20 MiB. So 512 MiB, the usual limit, are enough for objects of 180 GB at level 19 and of 230 GB at level 3; beyond
-//! that the mover's limit must be raised by 2/1000 of the size.
+//! (191 MiB at 100 GB), at most 2 GiB, from 1.07 TB on. zstd needs about 5 MiB at level 3 and 90 MiB at level 19, all the
+//! rest about 20 MiB. So 512 MiB, the usual limit, are enough for objects of 180 GB at level 19 and of 230 GB at level 3;
+//! beyond that `MOVER_MEMORY` of the operator has to grow by 2/1000 of the size: 1 GiB carries 450 GB, and 2304 MiB the
+//! 5 TB that 10,000 chunks do.
 
 mod access;
 mod attempt;
@@ -17,6 +18,7 @@ mod commit;
 mod gcs;
 mod judge;
 mod listing;
+mod pace;
 mod parts;
 mod place;
 pub mod probe;
@@ -48,6 +50,7 @@ use self::{
     commit::{Commit, CommitError, Committed},
     progress::Progress,
     store::{Patience, Store},
+    transform::Growth,
 };
 use crate::{
     encryption::{cipher, encryptor},
@@ -118,7 +121,7 @@ impl Mover<'_> {
         encryptor(self.order.encryption.as_ref())?;
         let run_prefix = folder(&layout::run_prefix(&self.order.storage, &self.order.run))?;
         let look = Store::open(&self.order.storage, self.paths, Patience::Look)?;
-        let store = Store::open(&self.order.storage, self.paths, Patience::Dump)?;
+        let store = Store::open(&self.order.storage, self.paths, self.patience())?;
         let mut attempt = Attempt::new(store.clone(), run_prefix.clone().join(self.attempt));
 
         let limit = Duration::from_secs(self.order.limits.deadline_seconds);
@@ -195,6 +198,12 @@ impl Mover<'_> {
         if timeout(SWEEP_TIMEOUT, sweep::sweep(look, &object, age, (self.now)())).await.is_err() {
             tracing::warn!("sweeping took too long; the next run goes on");
         }
+    }
+
+    /// Of uploads: as large as the last run was, so large are the chunks.
+    fn patience(&self) -> Patience {
+        let growth = Growth::within(self.order.storage.maximum_chunks());
+        Patience::Upload { chunk: growth.chunk_size(self.order.expected_bytes.unwrap_or(0)) as u64 }
     }
 
     fn run_ref(&self) -> &Run {

@@ -10,6 +10,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 
 use super::{
     access::{credential, options, retries, unusable},
+    pace::PACE,
     place::Place,
     store::Patience,
     uploads::Uploads,
@@ -44,6 +45,7 @@ pub(crate) fn bucket(
         // nothing: the signature needs the same one.
         .with_checksum_algorithm(Checksum::SHA256)
         .with_retry(retries(patience))
+        .with_http_connector(PACE)
         .with_client_options(options.clone());
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(server_of(endpoint, s3));

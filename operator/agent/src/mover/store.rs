@@ -8,7 +8,6 @@ use std::{
     ops::Range,
     path::{Path as FsPath, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use dbbackup_protocol::{report::Reason, work_order::Storage};
@@ -27,25 +26,8 @@ use super::{
 };
 use crate::{failure::Failure, paths::PodPaths};
 
+pub(crate) use super::pace::Patience;
 pub(crate) use entries::Entry;
-
-/// How long a store may be out of reach before a request is given up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
-    /// The first look: a mistyped endpoint is to be reported soon.
-    Look,
-    /// In the middle of a dump: the restart of a store's pod is not to cost hours of work.
-    Dump,
-}
-
-impl Patience {
-    pub(crate) fn limit(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Look => 20,
-            Self::Dump => 150,
-        })
-    }
-}
 
 /// The destination.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use crate::text::hex;
 /// Smallest chunk. S3 wants 5 MiB at least.
 const MIN_CHUNK: u64 = 8 * 1024 * 1024;
 /// Largest chunk: what a mover may need in memory for an enormous dump has an end.
-const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
+pub(crate) const MAX_CHUNK: u64 = 1024 * 1024 * 1024;
 
 /// Of the long window: the largest that `zstd -d` takes without being told.
 const WINDOW_LOG: u32 = 27;
@@ -212,7 +212,7 @@ impl Growth {
     }
 
     /// Size of the chunk that begins after `stored` bytes.
-    fn chunk_size(self, stored: u64) -> usize {
+    pub(crate) fn chunk_size(self, stored: u64) -> usize {
         usize::try_from((stored / self.share).clamp(MIN_CHUNK, MAX_CHUNK)).unwrap_or(usize::MAX)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
 use tokio::time::{Instant, sleep};
 
-use crate::mover::{access::REQUEST_TIMEOUT, place::Place};
+use crate::mover::{pace::REQUEST_TIMEOUT, place::Place};
 
 /// How long to wait for an object that may be about to come.
 #[derive(Clone, Copy, Debug)]
