@@ -95,6 +95,12 @@ pub struct Config {
     #[arg(long, env = "RUNNER_SERVICE_ACCOUNT")]
     pub runner_service_account: Option<String>,
 
+    /// Memory limit of the mover, the container that stores and fetches. The default carries about 180 GB in one object; beyond
+    /// that it needs 2/1000 of the size more, and 2304Mi for any. What a spec makes it need besides (compression, fewer parts)
+    /// comes on top by itself.
+    #[arg(long, env = "MOVER_MEMORY", default_value = "512Mi", value_parser = mebibytes)]
+    pub mover_memory: u32,
+
     /// Shortest time between two slots of a schedule, for example `5m`: a schedule that comes due more often is refused, and
     /// the object says so. The default allows everything that five fields can say.
     #[arg(long, env = "MIN_INTERVAL", default_value = "1m")]
@@ -168,6 +174,28 @@ fn mirror(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// An amount of memory as Kubernetes writes it, in MiB. Not less than what the mover requests.
+fn mebibytes(text: &str) -> Result<u32, String> {
+    const LEAST: u32 = 128;
+    let wrong = || format!("{text:?} is no amount of memory from {LEAST}Mi on, for example 512Mi or 2Gi");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (figure, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let unit: u64 = match unit {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "T" => 1_000_000_000_000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        "Ti" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = figure.parse::<u64>().ok().and_then(|figure| figure.checked_mul(unit)).ok_or_else(wrong)?;
+    u32::try_from(bytes >> 20).ok().filter(|mebibytes| *mebibytes >= LEAST).ok_or_else(wrong)
+}
+
 fn plugin_for(text: &str) -> Result<(String, Pin), String> {
     match text.split_once('=') {
         Some((served, plugin)) if !served.is_empty() => Ok((served.to_owned(), plugin.parse()?)),
@@ -221,6 +249,35 @@ mod tests {
     #[test]
     fn flags_are_consistent() {
         Config::command().debug_assert();
+    }
+
+    #[test]
+    fn memory_is_written_as_kubernetes_writes_it() {
+        for (text, expected) in [
+            ("512Mi", Some(512)),
+            ("2Gi", Some(2048)),
+            ("1Ti", Some(1024 * 1024)),
+            ("131072Ki", Some(128)),
+            ("1G", Some(953)),
+            ("536870912", Some(512)),
+            ("127Mi", None),
+            ("512", None),
+            ("", None),
+            ("Mi", None),
+            ("-1Gi", None),
+            ("1.5Gi", None),
+            ("512MB", None),
+            ("512 Mi", None),
+            ("99999999999999999999Gi", None),
+            ("18446744073709551615Ti", None),
+        ] {
+            assert_eq!(mebibytes(text).ok(), expected, "{text:?}");
+        }
+        let parsed = |given: &[&str]| {
+            let given = [&["operator", "--operator-image=i"], given].concat();
+            Config::try_parse_from(given).map(|config| config.mover_memory).ok()
+        };
+        assert_eq!([parsed(&[]), parsed(&["--mover-memory=1Gi"])], [Some(512), Some(1024)]);
     }
 
     #[test]

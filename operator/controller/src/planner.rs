@@ -75,7 +75,7 @@ impl Planner {
         let images = ImagePolicy::new(config.allowed_image.iter().map(String::as_str), mirrors)
             .context("--allowed-image or --image-mirror")?
             .with_digests_required(config.require_image_digest);
-        let mut render = RenderConfig::new(&config.operator_image);
+        let mut render = RenderConfig::new(&config.operator_image).with_mover_memory(config.mover_memory);
         render.image_pull_secrets.clone_from(&config.image_pull_secret);
         render.service_account.clone_from(&config.runner_service_account);
         if config.cluster_assigns_ids {

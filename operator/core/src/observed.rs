@@ -312,6 +312,11 @@ fn trouble(pod: &Pod) -> Option<Trouble> {
     Some(Trouble { reason: "Unschedulable", message: format!("the pod cannot be placed: {message}") })
 }
 
+/// Its limit is no user's to set: it is the same in all pods of the operator.
+const MOVER_REMEDY: &str = "raise the operator's setting MOVER_MEMORY, which is for single dumps of more than some 180 GB: a mover \
+                            needs 2/1000 of what it stores in one object";
+const CLIENT_REMEDY: &str = "raise spec.podTemplate.resources.limits.memory";
+
 fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
     let state = container.state.as_ref()?;
     let name = &container.name;
@@ -319,8 +324,8 @@ fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
         return (ended.reason.as_deref() == Some("OOMKilled")).then(|| Trouble {
             reason: "OutOfMemory",
             message: format!(
-                "container {name} was killed because it reached its memory limit: raise \
-                 spec.podTemplate.resources.limits.memory"
+                "container {name} was killed because it reached its memory limit: {}",
+                if name == MOVER { MOVER_REMEDY } else { CLIENT_REMEDY }
             ),
         });
     }
@@ -337,5 +342,26 @@ fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
             message: format!("container {name} cannot be started: {why}"),
         }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_out_of_memory_is_told_which_limit_is_its_own() {
+        for (name, words) in
+            [("client", "limit: raise spec.podTemplate.resources.limits.memory"), (MOVER, "MOVER_MEMORY")]
+        {
+            let status = serde_json::json!({"containerStatuses": [{
+                "name": name, "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+            }]});
+            let pod = Pod { status: Some(serde_json::from_value(status).unwrap()), ..Pod::default() };
+            let Trouble { reason, message } = trouble(&pod).unwrap();
+            assert_eq!(reason, "OutOfMemory");
+            assert!(message.contains(words) && (name == MOVER) != message.contains("spec."), "{message}");
+        }
     }
 }

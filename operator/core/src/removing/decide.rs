@@ -208,14 +208,11 @@ fn reports(job: &ObservedJob) -> impl Iterator<Item = &RunReport> {
     job.pods.iter().filter_map(|pod| pod.report.as_ref()?.as_ref().ok())
 }
 
-/// Backups have fields for these, snapshots have none.
+/// Backups have a field for a deadline, snapshots have none.
 fn in_snapshots_words(reason: &str, message: String) -> String {
-    match (reason, message.split_once(": raise spec.podTemplate")) {
-        ("DeadlineExceeded", _) => {
-            "it took too long, and goes on where it stands when it is tried again".into()
-        }
-        (_, Some((cause, _))) => format!("{cause}: raise the memory of movers in the operator"),
-        (_, None) => message,
+    match reason {
+        "DeadlineExceeded" => "it took too long, and goes on where it stands when it is tried again".into(),
+        _ => message,
     }
 }
 

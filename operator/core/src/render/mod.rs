@@ -72,7 +72,7 @@ pub struct RenderConfig {
     pub service_account: Option<String>,
     /// User, group and file-system group. None: the cluster assigns them, within a range of its own.
     pub run_as: Option<i64>,
-    /// Of the mover: its need does not depend on the size of the database.
+    /// Of the mover: its need depends on the size of the largest object alone, and above some 180 GB only.
     pub mover_resources: ResourceRequirements,
     /// Of the client, where `spec.podTemplate.resources` says nothing.
     pub client_resources: ResourceRequirements,
@@ -89,6 +89,13 @@ impl RenderConfig {
             mover_resources: pod::resources("100m", "128Mi", "512Mi"),
             client_resources: pod::resources("100m", "128Mi", "1Gi"),
         }
+    }
+
+    /// The same with another limit for the memory of the mover, in MiB. What a spec needs beyond the usual comes on top of it.
+    #[must_use]
+    pub fn with_mover_memory(self, mebibytes: u32) -> Self {
+        let mover_resources = pod::resources("100m", "128Mi", &format!("{mebibytes}Mi"));
+        Self { mover_resources, ..self }
     }
 }
 

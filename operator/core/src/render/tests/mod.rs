@@ -313,6 +313,20 @@ fn fewer_parts_take_more_memory() {
 }
 
 #[test]
+fn an_administrator_gives_movers_more_memory_and_what_a_spec_needs_comes_on_top() {
+    let mut spec = s3_spec();
+    for (parts, limit) in [(None, "2048Mi"), (Some(1_000), "3752Mi")] {
+        spec["storageDestination"]["maximumParts"] = json!(parts);
+        let (object, planned, config) = (object(spec.clone()), planned(), config().with_mover_memory(2048));
+        let input = RenderInput { object: &object, job: &job(None), planned: &planned, config: &config };
+        let pod = render(&input).unwrap().spec.unwrap().template.spec.unwrap();
+        let of = |name: &str| pod.containers.iter().find(|container| container.name == name).unwrap();
+        let memory = |name: &str| of(name).resources.clone().unwrap().limits.unwrap()["memory"].0.clone();
+        assert_eq!((memory(MOVER).as_str(), memory("client").as_str()), (limit, "1Gi"));
+    }
+}
+
+#[test]
 fn the_path_has_no_slash_at_its_ends() {
     let order = work_order_of(&rendered(s3_spec()).unwrap(), "mover");
     let Storage::S3(s3) = order.storage else { panic!("not s3") };
