@@ -10,8 +10,11 @@ use crate::work_order::{Compression, Encryption, PluginRef, Run, Trigger};
 
 /// Version of this document; readers refuse others.
 pub const VERSION: u32 = 1;
-/// Longest manifest that is read, in bytes.
-pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Longest manifest that is written and read, in bytes: the 10,000 items that a listing may have, each described in 1.6 KB. A reader
+/// needs some ten times as much memory for the worst that fits into it.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Longest one that is indented for people; above that one line is all of it, a third shorter.
+const INDENTED_BYTES: usize = 4 * 1024 * 1024;
 
 /// How an object is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +128,15 @@ impl Manifest {
             return Err(ManifestError::Empty);
         }
         Ok(manifest)
+    }
+
+    /// The bytes of the object.
+    ///
+    /// # Errors
+    /// Never: all of it has names and is text or numbers.
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let indented = serde_json::to_vec_pretty(self)?;
+        if indented.len() <= INDENTED_BYTES { Ok(indented) } else { serde_json::to_vec(self) }
     }
 
     /// Whether it is the manifest of this run.

@@ -118,7 +118,8 @@ pub(crate) async fn commit(
     manifest: Manifest,
 ) -> Result<Commit, CommitError> {
     let path = manifest_path(run_prefix);
-    let bytes = serde_json::to_vec_pretty(&manifest)
+    let bytes = manifest
+        .to_bytes()
         .map_err(|error| CommitError::Absent(Failure::new(Reason::Internal, error.to_string())))?;
     if bytes.len() > manifest::MAX_BYTES {
         let message = format!("the manifest would have {} bytes: split the backup", bytes.len());
@@ -204,6 +205,32 @@ mod tests {
         });
         let reference = ManifestRef { key: "k".into(), sha256: sha256.into() };
         Committed { manifest: serde_json::from_value(manifest).unwrap(), reference }
+    }
+
+    /// As many as a listing may have, each with the longest name that PostgreSQL and MySQL know.
+    #[test]
+    fn a_manifest_of_ten_thousand_databases_is_written_and_read_again() {
+        let mut manifest = committed("s", "me").manifest;
+        for (parts, indented) in [(1, true), (10_000, false)] {
+            let described = (0..parts).map(|n| {
+                let (item, sha256) = (format!("{n:064}"), "0".repeat(64));
+                let object = format!("12345678/database.{item}.dump.zst");
+                let restore = vec![
+                    format!("printf '%s  %s\\n' {sha256} '{object}' | sha256sum -c -"),
+                    format!("set -o pipefail; zstd -dc '{object}' | pg_restore --exit-on-error --dbname \"$TARGET_DATABASE\""),
+                ];
+                let (bytes, stored_sha256) = (u64::MAX, sha256.clone());
+                let part = manifest.parts[0].clone();
+                StoredPart { item: Some(item), object, bytes, sha256, stored_sha256, restore, ..part }
+            });
+            let manifest = Manifest { parts: described.collect(), ..manifest.clone() };
+            let bytes = manifest.to_bytes().unwrap();
+            assert!(bytes.len() <= manifest::MAX_BYTES, "{}", bytes.len());
+            assert_eq!(bytes.contains(&b'\n'), indented);
+            assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+        }
+        manifest.parts.clear();
+        assert!(Manifest::parse(&manifest.to_bytes().unwrap()).is_err());
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::io;
 
 use dbbackup_protocol::{
     layout,
-    manifest::{Cipher, StoredPart},
+    manifest::{self, Cipher, StoredPart},
     plan::{Check, Part, PartSource, PerItem},
     report::Reason,
-    work_order::Compression,
+    work_order::{self, Compression},
 };
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
 
@@ -16,7 +16,7 @@ use super::{
     attempt::Attempt,
     by_hand,
     client::Client,
-    judge::{Watch, judge, judge_check, judge_listing, program_of},
+    judge::{Observed, Watch, judge, judge_check, judge_listing, program_of},
     listing,
     progress::Progress,
     room::Room,
@@ -33,6 +33,8 @@ use crate::{
 const MAX_CHECK_OUTPUT: usize = 64 * 1024;
 /// Pieces of plain bytes on their way to the transforming thread.
 const PIECES: usize = 4;
+/// What the manifest says besides the parts: a work order is no longer.
+const REST_OF_MANIFEST: usize = work_order::MAX_BYTES;
 
 /// Carries out the whole plan; `finished` counts the parts.
 ///
@@ -50,6 +52,7 @@ pub(super) async fn all(
         self::check(client, index, check).await?;
     }
     let mut stored = Vec::new();
+    let mut described = REST_OF_MANIFEST;
     for (source, part_source) in plan.parts.iter().enumerate() {
         let (part, items) = match part_source {
             PartSource::One(part) => (part, vec![None]),
@@ -58,8 +61,12 @@ pub(super) async fn all(
                 (&per_item.each, items.into_iter().map(Some).collect())
             }
         };
-        for item in items {
-            let dump = Dump { mover, part, source, item };
+        let dumps: Vec<_> = items.into_iter().map(|item| Dump { mover, part, source, item }).collect();
+        described = dumps.iter().map(Dump::described).fold(described, usize::saturating_add);
+        if described > manifest::MAX_BYTES {
+            return Err(too_many(dumps.len()));
+        }
+        for dump in dumps {
             stored.push(progress.follow(&dump.file(), dump.store(client, attempt, progress)).await?);
             *finished += 1;
         }
@@ -114,6 +121,17 @@ pub(super) async fn collect(
     }
 }
 
+fn too_many(items: usize) -> Failure {
+    Failure::new(
+        Reason::ListingFailed,
+        format!(
+            "the server lists {items} items, and the backup's manifest would have more than {} MiB with them: split the backup, \
+             for example into several DatabaseBackups with other spec.settings",
+            manifest::MAX_BYTES >> 20
+        ),
+    )
+}
+
 /// One object to make.
 struct Dump<'a> {
     mover: &'a Mover<'a>,
@@ -136,6 +154,16 @@ impl Dump<'_> {
         // Compressing it again would cost time and gain nothing.
         let compression = if self.part.is_compressed() { Compression::None } else { order.compression };
         (compression, cipher(order.encryption.as_ref()))
+    }
+
+    /// What the manifest will need for it, in bytes: known before the first dump is begun, for nothing.
+    fn described(&self) -> usize {
+        let sha256 = "0".repeat(64);
+        let observed = Observed { bytes: u64::MAX, header: true, tail: true };
+        let digests =
+            Digests { observed, sha256: sha256.clone(), stored_bytes: u64::MAX, stored_sha256: sha256 };
+        // And a comma.
+        serde_json::to_vec(&self.stored(&self.file(), digests)).map_or(0, |json| json.len() + 1)
     }
 
     /// Dumps, stores and judges; only what is judged well becomes an object.

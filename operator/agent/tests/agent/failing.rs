@@ -23,6 +23,17 @@ fn a_wrong_recipient_is_told_before_the_dump_starts() {
     }
 }
 
+/// It was told after the last dump, and all of them were made once more.
+#[test]
+fn more_items_than_a_manifest_can_describe_are_refused_before_the_first_dump() {
+    let script = "touch \"$HOME/started\"; echo x";
+    let each = Part { restore_command: Some("x".repeat(4096)), process: with_item(sh(script)), ..part("") };
+    let pod = Pod::new(vec![per_item("seq 1 5000", Separator::Newline, each)]);
+    let words = ["lists 5000 items", "more than 16 MiB", "split the backup"];
+    pod.fails(Reason::ListingFailed, &words);
+    assert!(!pod.path(pod::SCRATCH_DIR).join("started").exists());
+}
+
 #[test]
 fn a_dump_that_is_not_whole_is_no_backup() {
     let with = |script: &str, completion: Completion| Part { completion, ..part(script) };

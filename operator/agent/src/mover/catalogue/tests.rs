@@ -100,7 +100,7 @@ async fn what_is_no_backup_is_named_and_why() {
     };
     let mut many = manifest(&run_id(1));
     let part = many["parts"][0].clone();
-    many["parts"] = vec![part; 20_000].into();
+    many["parts"] = vec![part; 80_000].into();
     let big = many.to_string();
     assert!(big.len() > manifest::MAX_BYTES);
     for (content, words) in [
@@ -117,7 +117,7 @@ async fn what_is_no_backup_is_named_and_why() {
         (changed(&run_id(1), "/parts/0/object", json!("deadbeef/b.sql")), "is not there"),
         (changed(&run_id(1), "/parts/0/object", json!("../../../secret")), "is not there"),
         (changed(&run_id(1), "/parts/0/storedBytes", json!(4)), "has 3 bytes instead of 4"),
-        (big, "has more than 4194304 bytes"),
+        (big, "has more than 16777216 bytes"),
     ] {
         let bucket = Bucket::new();
         bucket.backup(&run_id(0)).await.backup(&run_id(1)).await;
