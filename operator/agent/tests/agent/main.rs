@@ -10,6 +10,7 @@ mod fixture;
 mod hostile;
 mod http;
 mod probing;
+mod progressing;
 mod removing;
 mod restoring;
 mod stopping;
