@@ -208,11 +208,11 @@ mod tests {
         let silent = server(None);
         let (small, after) = put(&silent, 10).await;
         assert_eq!(small.unwrap_err().kind(), HttpErrorKind::Timeout);
-        assert!(after < Duration::from_millis(1500), "{after:?}");
+        assert!(after < Duration::from_secs(10), "{after:?}");
         let (large, after) = put(&silent, 4 << 20).await;
         let error = large.unwrap_err();
         assert_eq!(error.kind(), HttpErrorKind::Timeout);
         assert!(error.to_string().contains("4 MiB were not taken"), "{error}");
-        assert!(after >= Duration::from_secs(2) && after < Duration::from_secs(10), "{after:?}");
+        assert!(after >= Duration::from_secs(2) && after < Duration::from_secs(15), "{after:?}");
     }
 }
