@@ -8,10 +8,11 @@ const LARGE: &str = "echo \"begin $ITEM\"; seq 1 700000; echo \"end $ITEM\"";
 /// Of items that stand in this order. An item is loaded only if the folders that `needs` names for it hold data; otherwise it leaves
 /// half of something.
 fn needing(items: &[&str], needs: &[(&str, &str)], effect: Effect) -> Restore {
-    let lines: String = items.iter().map(|item| format!("{item}\\n")).collect();
-    let cases: String = needs.iter().map(|(item, other)| format!("{item}) need={other};; ")).collect();
+    let lines = items.join("\\n");
+    let cases: Vec<_> = needs.iter().map(|(item, other)| format!("{item}) need={other};;")).collect();
+    let cases = cases.join(" ");
     let script = format!(
-        "echo \"$ITEM\" >> \"$HOME/../loads\"; case \"$ITEM\" in {cases}*) need=;; esac; \
+        "echo \"$ITEM\" >> \"$HOME/../loads\"; case \"$ITEM\" in {cases} *) need=;; esac; \
          if [ \"$need\" ] && ! [ -e \"$HOME/../db/$need/data\" ]; then head -c 1000 > \"$HOME/../db/$ITEM/half\"; \
          echo \"ERROR 1146 (42S02) at line 22: Table '$need.t' doesn't exist\" >&2; exit 1; fi; \
          cat > \"$HOME/../db/$ITEM/data\""
