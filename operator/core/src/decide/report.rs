@@ -43,6 +43,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     events.extend(retention::told(&draft));
     Decision {
         create: draft.create,
+        heir: draft.heir,
         probe: draft.probe,
         catalogue: draft.catalogue,
         status: Some(draft.status),
