@@ -53,6 +53,10 @@ pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> R
     if outcome.is_ok() {
         context.recovered(&watched.uid().unwrap_or_default());
     }
+    // Whoever comes next must not wait for an object whose passes fail.
+    if outcome.is_err() || watched.0.is_err() {
+        context.gate.leave(&*watched, context.clock.now());
+    }
     outcome
 }
 
@@ -71,7 +75,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
     let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
-    seen.held = context.gate.ask(object, &decision.create, now, false);
+    seen.held = context.gate.ask(object, &decision, now, false);
     if !seen.held.is_empty() {
         decision = decide(&seen.with(&answer, None), now);
     }
@@ -80,15 +84,20 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
         return Ok(wake(&decision, context));
     }
     // Something is to be done: look again, live, and decide anew.
-    let Some(seen) = observe::live(object, context).await? else { return Ok(gone(context)) };
+    let Some(seen) = observe::live(object, context).await? else {
+        context.gate.leave(object, context.clock.now());
+        return Ok(gone(context));
+    };
     let mut seen = understand(seen, &context.planner).await;
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
     };
     let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
-    context.gate.learn(&seen.object, &context.client).await?;
-    seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
+    let catalogued = catalogue::create(&mut seen, &decision, context).await?;
+    context.gate.learn(&seen.object, &context.client, now).await?;
+    // Nothing that may fail stands between this and the creates.
+    seen.held = context.gate.ask(&seen.object, &decision, now, true);
     if !seen.held.is_empty() {
         decision = decide(&seen.with(&answer, None), now);
     }
@@ -98,14 +107,8 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
         seen.held.push(Held { job: new.name.clone(), why });
         decision = decide(&seen.with(&answer, None), now);
     }
-    let catalogued = catalogue::create(&mut seen, &decision, context).await?;
-    let created = act::create(&seen.object, &decision, &answer.planning, context).await;
-    if !matches!(created, Ok(Ok(()))) {
-        let looks = decision.catalogue.iter().map(|new| &new.name);
-        let jobs = decision.create.iter().map(|new| &new.name).chain(looks);
-        context.gate.give_back(&seen.object.namespace().unwrap_or_default(), jobs, now);
-    }
-    let refused = created?.err();
+    let refused = act::create(&seen.object, &decision, &answer.planning, context).await?.err();
+    context.gate.created(&seen.object, &decision, refused.as_ref(), now);
     if catalogued || refused.is_some() {
         decision = decide(&seen.with(&answer, refused), now);
     }
