@@ -20,9 +20,8 @@ use dbbackup_core::timetable;
 use jiff::Timestamp;
 
 /// What schedules mean depends on the second.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), timetable::zone_version())
-});
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), timetable::zone_version()));
 
 /// Backups of databases in Kubernetes, by hand. Exit codes: 0, all is well; 1, faults were found and told; 2, it could not do its
 /// work; 3, a schedule never comes due.

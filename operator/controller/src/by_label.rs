@@ -4,12 +4,19 @@
 use std::fmt::Debug;
 
 use dbbackup_core::observed::ObservedJob;
-use futures::Stream;
+use futures::{
+    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, Shared},
+};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::ListParams,
-    runtime::{Controller, reflector::ObjectRef, watcher},
+    runtime::{
+        Controller, WatchStreamExt as _,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
 };
 use serde::de::DeserializeOwned;
 
@@ -50,20 +57,50 @@ pub(crate) async fn live_job(
     Ok(Some(ObservedJob::read(&job, &pods)))
 }
 
-/// Wakes passes over objects when they change, and when a Job or pod with their name in `label` does.
+/// When something has come.
+pub(crate) type Until = Shared<BoxFuture<'static, ()>>;
+
+/// There is nothing to wait for.
+pub(crate) fn at_once() -> Until {
+    std::future::ready(()).boxed().shared()
+}
+
+/// Wakes passes over objects when they change, and when a Job or pod with their name in `label` does. No pass starts before `until`:
+/// kube starts none before the objects are listed, so the list is held back. `told` hears of every event of an object.
 pub(crate) fn controller<K>(
-    objects: Api<K>,
+    objects: (Api<K>, watcher::Config),
     label: &'static str,
     jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
     pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
-    config: watcher::Config,
+    until: Until,
+    told: impl Fn(&watcher::Event<K>, &Store<K>) + Send + 'static,
 ) -> Controller<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    Controller::new(objects, config)
+    let (store, writer) = reflector::store();
+    let all = store.clone();
+    let events = held_back(watcher(objects.0, objects.1), until);
+    let objects = events.reflect(writer).inspect_ok(move |event| told(event, &all)).applied_objects();
+    Controller::for_stream(objects, store)
         .watches_stream(jobs, move |job| named(&job, label))
         .watches_stream(pods, move |pod| named(&pod, label))
+}
+
+/// The end of a list comes when `until` has.
+fn held_back<K>(
+    events: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
+    until: Until,
+) -> impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> {
+    events.then(move |event| {
+        let until = matches!(event, Ok(watcher::Event::InitDone)).then(|| until.clone());
+        async move {
+            if let Some(until) = until {
+                until.await;
+            }
+            event
+        }
+    })
 }
 
 /// By label: pods are owned by Jobs, and a foreign Job under our name is of interest as well.
@@ -73,4 +110,27 @@ pub(crate) fn named<K: Resource<DynamicType = ()>>(
 ) -> Option<ObjectRef<K>> {
     let name = object.labels().get(label)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{channel::oneshot, poll, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_does_not_end_before_what_it_waits_for() {
+        use watcher::Event;
+        let (come, until) = oneshot::channel::<()>();
+        let until: Until = until.map(|_| ()).boxed().shared();
+        let events = [Event::Init, Event::InitApply(1), Event::InitDone, Event::Apply(2), Event::InitDone];
+        let mut held = Box::pin(held_back(stream::iter(events.map(Ok)), until));
+        for _ in 0..2 {
+            assert!(poll!(held.next()).is_ready());
+        }
+        assert!(poll!(held.next()).is_pending());
+        come.send(()).unwrap();
+        let rest: Vec<_> = held.map(Result::unwrap).collect().await;
+        assert!(matches!(rest[..], [Event::InitDone, Event::Apply(2), Event::InitDone]), "{rest:?}");
+    }
 }

@@ -8,15 +8,12 @@ use std::{
 };
 
 use dbbackup_api::APP_LABEL;
-use futures::{Stream, TryStreamExt};
+use futures::{FutureExt as _, Stream, TryStreamExt, future::BoxFuture};
 use kube::{
     Api, Resource, ResourceExt,
     runtime::{
         WatchStreamExt,
-        reflector::{
-            self, ObjectRef, Store,
-            store::{Writer, WriterDropped},
-        },
+        reflector::{self, ObjectRef, Store, store::Writer},
         watcher::{self, watcher},
     },
 };
@@ -60,11 +57,6 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Cache<K> {
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
-    /// All there are.
-    pub(crate) fn objects(&self) -> &Store<K> {
-        &self.objects
-    }
-
     /// The one of this name.
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.objects.get(&ObjectRef::new(name).within(namespace))
@@ -79,12 +71,18 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
         found.filter(|one| self.object_of(one.as_ref()).as_deref() == Some(object)).collect()
     }
 
-    /// Waits until the first list is there.
-    ///
-    /// # Errors
-    /// The writing end has gone.
-    pub(crate) async fn wait_until_ready(&self) -> Result<(), WriterDropped> {
-        self.objects.wait_until_ready().await
+    /// When the first list is there. Never, if the writing end has gone.
+    pub(crate) fn listed(&self) -> BoxFuture<'static, ()>
+    where
+        K: Send + Sync,
+    {
+        let objects = self.objects.clone();
+        let listed = async move {
+            if objects.wait_until_ready().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        listed.boxed()
     }
 
     fn object_of(&self, one: &K) -> Option<String> {
@@ -141,6 +139,19 @@ where
         api: Api<K>,
         slim: fn(&mut K),
     ) -> impl Stream<Item = Result<K, watcher::Error>> + use<K> {
+        self.watch_and_tell(api, slim, |_, _| {})
+    }
+
+    /// The same; `told` hears of every event, and gets what there is after it.
+    pub(crate) fn watch_and_tell<F>(
+        self,
+        api: Api<K>,
+        slim: fn(&mut K),
+        told: F,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + use<K, F>
+    where
+        F: Fn(&watcher::Event<K>, &Store<K>),
+    {
         let Self { writer, cache } = self;
         let (label, value) = APP_LABEL;
         let selector = format!("{label}={value},{}", cache.label);
@@ -151,7 +162,10 @@ where
                 slim(object);
             })
             .reflect(writer)
-            .inspect_ok(move |event| cache.note(event))
+            .inspect_ok(move |event| {
+                cache.note(event);
+                told(event, &cache.objects);
+            })
             .touched_objects()
             .inspect_err(|error| warn!(error = %error, "watch"))
     }

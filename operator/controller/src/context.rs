@@ -83,7 +83,7 @@ impl Context {
             planner,
             metrics,
             min_interval,
-            gate: Gate::new(caps, vec![jobs.objects().clone(), removal_jobs.objects().clone()]),
+            gate: Gate::new(caps),
             own: Own::default(),
             jobs,
             pods,

@@ -1,126 +1,230 @@
-//! The one gate that every run passes: caps on how many run at a time. Its state is the Jobs in the cache and those that are
-//! being created, so after a restart it is whole as soon as the cache is.
+//! The one gate that every run passes: caps on how many run at a time. Its state follows from the Jobs in the caches and those that
+//! are being created, so after a restart it is whole as soon as the caches are; no pass starts before.
+//!
+//! It is told of each change of a Job and keeps what runs, so asking costs the same however many Jobs there are; who is called is
+//! woken, and nobody else. What that costs is said at [`Queue`].
+
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use dbbackup_api::{CLAIM_ANNOTATION, DatabaseBackup, PURPOSE_LABEL};
+use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
-    admit::{Caps, Uses, Verdict, Waiter, admit},
-    decide::NewJob,
-    observed::{Held, JobState},
+    admit::{Caps, Name, Queue, Uses, Verdict, Waiter},
+    decide::{Decision, Heir, NewJob},
+    observed::{Held, JobState, RefusedCreate},
 };
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::PersistentVolumeClaim};
 use kube::{
     Api, Client, ResourceExt,
-    runtime::reflector::{ObjectRef, Store},
+    runtime::{
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
 };
 
 use crate::reconcile::{Error, Watched};
 
-/// A Job that was let through and is in no cache after so long was never created.
-const FORGOTTEN: SignedDuration = SignedDuration::from_mins(2);
+/// Modes of a claim never change, but it may be made anew under its name: who is about to start a run looks again after so long.
+const LEARNED: SignedDuration = SignedDuration::from_mins(1);
 
-/// Namespace and name.
-type Name = (String, String);
+/// Where a Job was seen: each watch tells of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Of {
+    Backups,
+    Removals,
+    Restores,
+}
 
 /// Lets runs through, or has them wait.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    caps: Caps,
-    /// Those of backups, and those of removals.
-    jobs: Vec<Store<Job>>,
-    /// What there is, and whom to wake, once the watches run.
-    objects: OnceLock<(Store<Watched>, UnboundedSender<ObjectRef<Watched>>)>,
     state: Mutex<State>,
+    /// Whom to wake, once the watches run.
+    wake: OnceLock<UnboundedSender<ObjectRef<Watched>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// By Job: its object, and what it waits with.
-    waiting: BTreeMap<Name, (Name, Waiter)>,
-    /// By Job: what was let through and may not be in the cache yet.
-    admitted: BTreeMap<Name, (Uses, Timestamp)>,
-    /// By claim: whether it takes one run at a time. Access modes never change.
-    exclusive: HashMap<Name, bool>,
+    queue: Queue,
+    /// Jobs that run and count somewhere.
+    unfinished: HashMap<Of, HashSet<Name>>,
+    /// By claim: whether it takes one run at a time, and when that was seen.
+    exclusive: HashMap<Name, (bool, Timestamp)>,
 }
 
 impl State {
     fn uses(&self, object: &DatabaseBackup) -> Uses {
-        let exclusive = claim(object).is_some_and(|claim| self.exclusive.get(&claim) == Some(&true));
-        Uses::of(object, exclusive)
+        let known = claim(object).and_then(|claim| self.exclusive.get(&claim));
+        Uses::of(object, known.is_some_and(|(exclusive, _)| *exclusive))
+    }
+
+    fn see(&mut self, of: Of, job: &Job, now: Timestamp) {
+        let name = name_of(job);
+        let unfinished = self.unfinished.entry(of).or_default();
+        if JobState::of(job) != JobState::Active {
+            unfinished.remove(&name);
+            self.queue.ended(&name, now);
+        } else if self.queue.runs(&name, Uses::of_job(job), now) {
+            unfinished.insert(name);
+        }
+    }
+
+    fn gone(&mut self, of: Of, name: &Name, now: Timestamp) {
+        if self.unfinished.get_mut(&of).is_some_and(|unfinished| unfinished.remove(name)) {
+            self.queue.gone(name, now);
+        }
     }
 }
 
 impl Gate {
     /// Nobody waits yet.
-    pub(crate) fn new(caps: Caps, jobs: Vec<Store<Job>>) -> Self {
-        Self { caps, jobs, objects: OnceLock::new(), state: Mutex::default() }
+    pub(crate) fn new(caps: Caps) -> Self {
+        let state = State { queue: Queue::new(caps), unfinished: HashMap::new(), exclusive: HashMap::new() };
+        Self { state: Mutex::new(state), wake: OnceLock::new() }
     }
 
-    /// From now on waiters are woken, and those whose object is gone are forgotten.
-    pub(crate) fn follow(&self, objects: Store<Watched>, wake: UnboundedSender<ObjectRef<Watched>>) {
-        let _ = self.objects.set((objects, wake));
+    /// From now on those that are called are woken.
+    pub(crate) fn follow(&self, wake: UnboundedSender<ObjectRef<Watched>>) {
+        let _ = self.wake.set(wake);
     }
 
-    /// Learns what an object's claim is, if nobody knows it yet.
+    /// A watch of Jobs tells, and `all` knows it already. Time: that of one Job, and that of all after the watch began anew.
+    pub(crate) fn job(&self, of: Of, event: &watcher::Event<Job>, all: &Store<Job>, now: Timestamp) {
+        let mut state = self.lock();
+        match event {
+            watcher::Event::Init | watcher::Event::InitApply(_) => return,
+            watcher::Event::Apply(job) => state.see(of, job, now),
+            watcher::Event::Delete(job) => state.gone(of, &name_of(job), now),
+            watcher::Event::InitDone => {
+                let jobs = all.state();
+                let there: HashSet<Name> = jobs.iter().map(|job| name_of(job.as_ref())).collect();
+                for job in &jobs {
+                    state.see(of, job, now);
+                }
+                let known = state.unfinished.entry(of).or_default();
+                let gone: Vec<_> = known.difference(&there).cloned().collect();
+                for job in gone {
+                    state.gone(of, &job, now);
+                }
+            }
+        }
+        self.wake(&mut state, None);
+    }
+
+    /// The watch of objects tells: one that is gone waits for nothing.
+    pub(crate) fn object(&self, event: &watcher::Event<Watched>, all: &Store<Watched>, now: Timestamp) {
+        match event {
+            watcher::Event::Delete(object) => self.leave(object, now),
+            watcher::Event::InitDone => {
+                let mut state = self.lock();
+                let exists =
+                    |(namespace, name): &Name| all.get(&ObjectRef::new(name).within(namespace)).is_some();
+                let gone: Vec<_> = state.queue.objects().filter(|object| !exists(object)).cloned().collect();
+                for object in gone {
+                    state.queue.keep(&object, &[], now);
+                }
+                self.wake(&mut state, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing of this object waits or is called any more: it is gone, or its pass has failed. When it comes again, it asks again.
+    pub(crate) fn leave(&self, object: &impl ResourceExt, now: Timestamp) {
+        let mut state = self.lock();
+        let of = name_of(object);
+        state.queue.keep(&of, &[], now);
+        self.wake(&mut state, Some(&of));
+    }
+
+    /// Learns what an object's claim is, if nobody has looked lately.
     ///
     /// # Errors
     /// A request that failed.
-    pub(crate) async fn learn(&self, object: &DatabaseBackup, client: &Client) -> Result<(), Error> {
-        let Some((namespace, claim)) = claim(object) else { return Ok(()) };
-        if self.lock().exclusive.contains_key(&(namespace.clone(), claim.clone())) {
+    pub(crate) async fn learn(
+        &self,
+        object: &DatabaseBackup,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(claim) = claim(object) else { return Ok(()) };
+        if self.lock().exclusive.get(&claim).is_some_and(|(_, seen)| *seen + LEARNED > now && *seen <= now) {
             return Ok(());
         }
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
-        let found = claims.get_opt(&claim).await.map_err(Error::on("get the PersistentVolumeClaim"))?;
-        // One that does not exist yet keeps its pod waiting, and that says so.
-        let Some(found) = found else { return Ok(()) };
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &claim.0);
+        let found = claims.get_opt(&claim.1).await.map_err(Error::on("get the PersistentVolumeClaim"))?;
+        let Some(found) = found else {
+            // One that does not exist yet keeps its pod waiting, and that says so.
+            self.lock().exclusive.remove(&claim);
+            return Ok(());
+        };
         let modes = found.spec.and_then(|spec| spec.access_modes).unwrap_or_default();
         let exclusive = !modes.iter().any(|mode| mode == "ReadWriteMany");
-        self.lock().exclusive.insert((namespace, claim), exclusive);
+        self.lock().exclusive.insert(claim, (exclusive, now));
         Ok(())
     }
 
-    /// Which of these have to wait. With `enter` the others are let through: they count from now on.
+    /// Which of those that are to start have to wait. With `enter` the others are let through: they count from now on.
     pub(crate) fn ask(
         &self,
         object: &DatabaseBackup,
+        decision: &Decision,
+        now: Timestamp,
+        enter: bool,
+    ) -> Vec<Held> {
+        self.ask_for(object, &decision.create, decision.heir.as_ref(), now, enter)
+    }
+
+    fn ask_for(
+        &self,
+        object: &DatabaseBackup,
         new: &[NewJob],
+        heir: Option<&Heir>,
         now: Timestamp,
         enter: bool,
     ) -> Vec<Held> {
         let of = name_of(object);
+        let job = |name: &String| (of.0.clone(), name.clone());
+        let all: Vec<_> = new.iter().map(|new| (new, &[][..], enter)).collect();
+        // It has to wait for those that it replaces, so it does not enter yet.
+        let heir = heir.map(|Heir { job, replaces }| (job, &replaces[..], false));
+        let all: Vec<_> = all
+            .into_iter()
+            .chain(heir)
+            .map(|(new, replaces, enter)| (new, job(&new.name), replaces, enter))
+            .collect();
         let mut state = self.lock();
-        state.waiting.retain(|job, (waiter, _)| *waiter != of || new.iter().any(|new| new.name == job.1));
-        if new.is_empty() {
-            return vec![];
-        }
+        state.queue.keep(&of, &all.iter().map(|(_, job, ..)| job).collect::<Vec<_>>(), now);
         let uses = state.uses(object);
-        if self.caps == Caps::default() && uses.claim.is_none() {
-            return vec![];
-        }
-        for new in new {
-            let job = (of.0.clone(), new.name.clone());
-            let waiter = Waiter { slot: new.slot, job: job.clone(), uses: uses.clone() };
-            state.waiting.entry(job).or_insert_with(|| (of.clone(), waiter));
+        for (new, name, replaces, _) in &all {
+            let replaces = replaces.iter().map(job).collect();
+            let waiter = Waiter {
+                slot: new.slot,
+                job: name.clone(),
+                object: of.clone(),
+                uses: uses.clone(),
+                replaces,
+            };
+            state.queue.ask(waiter, now);
         }
         let mut held = vec![];
-        for (job, object, verdict) in self.verdicts(&mut state, now) {
-            match verdict {
-                _ if object != of => self.wake(&object, verdict),
-                Verdict::Start if enter => {
-                    let entered = state.waiting.remove(&job).map(|(_, waiter)| (waiter.uses, now));
-                    state.admitted.extend(entered.map(|entered| (job, entered)));
-                }
+        for (new, job, _, enter) in &all {
+            match state.queue.verdict(job) {
+                Verdict::Start if *enter => state.queue.enter(job, now),
                 Verdict::Start => {}
-                Verdict::Wait { .. } => held.push(Held { job: job.1, why: verdict.to_string() }),
+                wait @ Verdict::Wait { .. } => {
+                    held.push(Held { job: new.name.clone(), why: wait.to_string() });
+                }
             }
         }
+        self.wake(&mut state, Some(&of));
         held
     }
 
@@ -129,101 +233,63 @@ impl Gate {
         self.lock().uses(object)
     }
 
-    /// Lets one Job through, or says why it has to wait. It gets no place, and nobody wakes it: runs come first.
+    /// Lets one Job through, or says why it has to wait. It gets no place in line, and nobody wakes it: runs come first.
     pub(crate) fn ask_once(&self, object: &DatabaseBackup, job: &str, now: Timestamp) -> Option<String> {
-        let uses = self.uses(object);
-        if self.caps == Caps::default() && uses.claim.is_none() {
-            return None;
-        }
-        self.enter(uses, job, now)
+        self.slip_in(self.uses(object), job, now)
     }
 
     /// The same for a Job that only reads the storage: a claim that takes one at a time takes it like any other, and elsewhere it is
     /// in nobody's way.
     pub(crate) fn ask_to_look(&self, object: &DatabaseBackup, job: &str, now: Timestamp) -> Option<String> {
-        let uses = self.uses_to_look(object);
-        uses.claim.is_some().then(|| self.enter(uses, job, now)).flatten()
+        self.slip_in(self.uses_to_look(object), job, now)
     }
 
     /// What such a Job uses, as far as it is known.
     pub(crate) fn uses_to_look(&self, object: &DatabaseBackup) -> Uses {
-        Uses { destination: None, server: None, ..self.uses(object) }
+        self.uses(object).to_read()
     }
 
-    fn enter(&self, uses: Uses, job: &str, now: Timestamp) -> Option<String> {
+    fn slip_in(&self, uses: Uses, job: &str, now: Timestamp) -> Option<String> {
         let mut state = self.lock();
-        let name = (uses.namespace.clone(), job.to_owned());
-        let running = self.running(&mut state, now);
-        let last = Waiter { slot: Timestamp::MAX, job: name.clone(), uses: uses.clone() };
-        let waiting: Vec<_> =
-            state.waiting.values().map(|(_, waiter)| waiter.clone()).chain([last]).collect();
-        match admit(&waiting, &running, &self.caps).pop() {
-            None | Some(Verdict::Start) => {
-                state.admitted.insert(name, (uses, now));
-                None
-            }
-            Some(verdict) => Some(verdict.to_string()),
-        }
+        let verdict = state.queue.slip_in(&(uses.namespace.clone(), job.to_owned()), uses, now);
+        self.wake(&mut state, None);
+        matches!(verdict, Verdict::Wait { .. }).then(|| verdict.to_string())
+    }
+
+    /// What came of what was decided: what the API server refused, and what comes after it and was not tried, gives its place back.
+    /// Where there was no answer the Job may exist, so its place stays taken, for a while.
+    pub(crate) fn created(
+        &self,
+        object: &DatabaseBackup,
+        decision: &Decision,
+        refused: Option<&RefusedCreate>,
+        now: Timestamp,
+    ) {
+        let Some(RefusedCreate { job: refused, .. }) = refused else { return };
+        let looks = decision.catalogue.iter().map(|new| &new.name);
+        let tried = decision.create.iter().map(|new| &new.name).chain(looks);
+        self.give_back(object, tried.skip_while(|job| *job != refused), now);
     }
 
     /// Jobs that were let through and not created.
     pub(crate) fn give_back<'j>(
         &self,
-        namespace: &str,
+        object: &DatabaseBackup,
         jobs: impl IntoIterator<Item = &'j String>,
         now: Timestamp,
     ) {
-        for job in jobs {
-            self.lock().admitted.remove(&(namespace.to_owned(), job.clone()));
-        }
-        self.look(now);
-    }
-
-    /// A Job has come, ended or gone: wakes those that may start now.
-    pub(crate) fn look(&self, now: Timestamp) {
         let mut state = self.lock();
-        for (_, object, verdict) in self.verdicts(&mut state, now) {
-            self.wake(&object, verdict);
+        let namespace = object.namespace().unwrap_or_default();
+        for job in jobs {
+            state.queue.give_back(&(namespace.clone(), job.clone()), now);
         }
+        self.wake(&mut state, None);
     }
 
-    /// What becomes of each waiter: its Job, its object, the verdict.
-    fn verdicts(&self, state: &mut State, now: Timestamp) -> Vec<(Name, Name, Verdict)> {
-        if let Some((objects, _)) = self.objects.get() {
-            let exists =
-                |(namespace, name): &Name| objects.get(&ObjectRef::new(name).within(namespace)).is_some();
-            state.waiting.retain(|_, (object, _)| exists(object));
-        }
-        if state.waiting.is_empty() {
-            return vec![];
-        }
-        let running = self.running(state, now);
-        let waiting: Vec<_> = state.waiting.values().map(|(_, waiter)| waiter.clone()).collect();
-        let verdicts = admit(&waiting, &running, &self.caps);
-        let named = state.waiting.iter().map(|(job, (object, _))| (job.clone(), object.clone()));
-        named.zip(verdicts).map(|((job, object), verdict)| (job, object, verdict)).collect()
-    }
-
-    /// What the Jobs in the caches use, and those that were let through and are not in them yet.
-    fn running(&self, state: &mut State, now: Timestamp) -> Vec<Uses> {
-        let jobs: Vec<_> = self.jobs.iter().flat_map(Store::state).collect();
-        // What makes no backup counts where it has the claim that others wait for.
-        let counts = |job: &&Arc<Job>| {
-            !job.labels().contains_key(PURPOSE_LABEL) || job.annotations().contains_key(CLAIM_ANNOTATION)
-        };
-        let runs = || jobs.iter().filter(counts);
-        for job in runs() {
-            state.admitted.remove(&(job.namespace().unwrap_or_default(), job.name_any()));
-        }
-        state.admitted.retain(|_, (_, since)| *since + FORGOTTEN > now);
-        let unfinished =
-            runs().filter(|job| JobState::of(job) == JobState::Active).map(|job| Uses::of_job(job));
-        let admitted = state.admitted.values().map(|(uses, _)| uses.clone());
-        unfinished.chain(admitted).collect()
-    }
-
-    fn wake(&self, (namespace, name): &Name, verdict: Verdict) {
-        if let (Verdict::Start, Some((_, wake))) = (verdict, self.objects.get()) {
+    fn wake(&self, state: &mut State, but: Option<&Name>) {
+        let called = state.queue.called();
+        let Some(wake) = self.wake.get() else { return };
+        for (namespace, name) in called.iter().filter(|object| Some(*object) != but) {
             // The receiver lives as long as the controller.
             let _ = wake.unbounded_send(ObjectRef::new(name).within(namespace));
         }
@@ -234,113 +300,11 @@ impl Gate {
     }
 }
 
-fn name_of(object: &DatabaseBackup) -> Name {
+fn name_of(object: &impl ResourceExt) -> Name {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 fn claim(object: &DatabaseBackup) -> Option<Name> {
     let claim = object.spec.storage_destination.pvc_name.clone()?;
     Some((object.namespace().unwrap_or_default(), claim))
-}
-
-#[cfg(test)]
-mod tests {
-    use dbbackup_protocol::work_order::Trigger;
-    use futures::channel::mpsc;
-    use kube::runtime::{reflector, watcher};
-    use serde_json::json;
-
-    use super::*;
-
-    fn now() -> Timestamp {
-        "2026-11-25T02:00:00Z".parse().unwrap()
-    }
-
-    fn object(name: &str) -> DatabaseBackup {
-        serde_json::from_value(json!({
-            "apiVersion": "db.example.io/v1alpha1", "kind": "DatabaseBackup",
-            "metadata": {"name": name, "namespace": "shop", "uid": name},
-            "spec": {"schedule": "@daily", "databaseType": "postgres", "connection": {"host": "db"},
-                     "storageDestination": {"type": "pvc", "pvcName": "backups"}}
-        }))
-        .unwrap()
-    }
-
-    fn new(name: &str) -> [NewJob; 1] {
-        [NewJob { name: name.into(), slot: now(), trigger: Trigger::Schedule, token: None }]
-    }
-
-    fn job(gate: &Gate, name: &str, finished: bool) -> Job {
-        let condition = if finished { json!([{"type": "Complete", "status": "True"}]) } else { json!([]) };
-        let mut job: Job = serde_json::from_value(
-            json!({"metadata": {"name": name, "namespace": "shop"}, "status": {"conditions": condition}}),
-        )
-        .unwrap();
-        job.annotations_mut().extend(gate.uses(&object("any")).annotations());
-        job
-    }
-
-    /// The next object that is woken.
-    fn woken(wakes: &mut mpsc::UnboundedReceiver<ObjectRef<Watched>>) -> Option<String> {
-        wakes.try_recv().ok().map(|object| object.name)
-    }
-
-    #[test]
-    fn who_waits_is_woken_when_a_run_ends_and_forgotten_when_it_goes() {
-        let (jobs, mut job_writer) = reflector::store();
-        let (objects, mut object_writer) = reflector::store::<Watched>();
-        let (wake, mut wakes) = mpsc::unbounded();
-        let gate = Gate::new(Caps { server: Some(1), ..Caps::default() }, vec![jobs]);
-        gate.follow(objects, wake);
-        for name in ["a", "b", "c"] {
-            let watched = serde_json::from_value(serde_json::to_value(object(name)).unwrap()).unwrap();
-            object_writer.apply_watcher_event(&watcher::Event::Apply(watched));
-        }
-
-        assert_eq!(gate.ask(&object("a"), &new("a-1"), now(), false), [], "to look changes nothing");
-        assert_eq!(gate.ask(&object("a"), &new("a-1"), now(), true), []);
-        // Not in the cache yet, and it counts.
-        let held = gate.ask(&object("b"), &new("b-1"), now(), true);
-        assert!(held[0].job == "b-1" && held[0].why.ends_with("it has place 1"), "{held:?}");
-        assert!(gate.ask(&object("c"), &new("c-1"), now(), true)[0].why.ends_with("it has place 2"));
-        job_writer.apply_watcher_event(&watcher::Event::Apply(job(&gate, "a-1", false)));
-        gate.look(now());
-        assert_eq!(woken(&mut wakes), None);
-        job_writer.apply_watcher_event(&watcher::Event::Apply(job(&gate, "a-1", true)));
-        gate.look(now());
-        assert_eq!(woken(&mut wakes).as_deref(), Some("b"));
-        assert_eq!(gate.ask(&object("b"), &new("b-1"), now(), true), []);
-
-        // Its create failed.
-        gate.give_back("shop", [&"b-1".to_owned()], now());
-        assert_eq!(woken(&mut wakes).as_deref(), Some("c"));
-        assert_eq!(gate.ask(&object("c"), &new("c-1"), now(), true), []);
-        let why = "1 runs already from this database server (the administrator's --max-runs-per-server); it has place 1";
-        let held = Held { job: "b-1".into(), why: why.into() };
-        assert_eq!(gate.ask(&object("b"), &new("b-1"), now(), true), [held]);
-        // Its object goes, and with it its place.
-        let gone = serde_json::from_value(serde_json::to_value(object("b")).unwrap()).unwrap();
-        object_writer.apply_watcher_event(&watcher::Event::Delete(gone));
-        job_writer.apply_watcher_event(&watcher::Event::Apply(job(&gate, "c-1", true)));
-        assert_eq!(gate.ask(&object("a"), &new("a-2"), now(), true), []);
-    }
-
-    #[test]
-    fn a_look_counts_for_its_claim_and_for_nothing_else() {
-        let (jobs, mut writer) = reflector::store();
-        let gate = Gate::new(Caps { destination: Some(1), ..Caps::default() }, vec![jobs]);
-        let look = |exclusive: bool| {
-            gate.lock().exclusive.insert(("shop".into(), "backups".into()), exclusive);
-            let mut job = job(&gate, "a-c1", false);
-            job.labels_mut().insert(PURPOSE_LABEL.into(), dbbackup_api::CATALOGUE.into());
-            job.metadata.annotations = Some(gate.uses_to_look(&object("a")).annotations().collect());
-            job
-        };
-        for (exclusive, waits) in [(false, false), (true, true)] {
-            writer.apply_watcher_event(&watcher::Event::Apply(look(exclusive)));
-            let run = new(if exclusive { "a-2" } else { "a-1" });
-            assert_eq!(gate.ask(&object("a"), &run, now(), false).is_empty(), !waits);
-            assert_eq!(gate.ask_to_look(&object("b"), "b-c1", now()).is_some(), waits);
-        }
-    }
 }

@@ -15,9 +15,8 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What schedules mean depends on the second.
-static VERSION: LazyLock<String> = LazyLock::new(|| {
-    format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), timetable::zone_version())
-});
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), timetable::zone_version()));
 
 /// Schedules verified database backups, planned by sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -85,9 +84,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         Operator::new(config, compiler)?
     };
     let server = operator.serve();
-    let work = async {
-        operator.run(connect().await?, Clock::system(), Box::pin(shutdown_signal())).await
-    };
+    let work = async { operator.run(connect().await?, Clock::system(), Box::pin(shutdown_signal())).await };
     // Whichever ends first ends the process: a part that died must not leave a half-dead operator behind.
     tokio::select! {
         ended = server => ended,

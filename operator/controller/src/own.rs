@@ -11,10 +11,7 @@ use std::{
 };
 
 use dbbackup_api::status::{RunRecord, RunResult};
-use dbbackup_core::{
-    decide::Decision,
-    observed::Observed,
-};
+use dbbackup_core::{decide::Decision, observed::Observed};
 use dbbackup_protocol::work_order::Trigger;
 use kube::ResourceExt;
 
@@ -78,7 +75,7 @@ impl Own {
 }
 
 fn starts_only(observed: &Observed<'_>, decision: &Decision) -> bool {
-    let at_rest = observed.jobs.iter().all(|job| !job.is_active() && !job.deleting);
+    let at_rest = observed.jobs.iter().all(|job| !job.is_active() && job.deleting_since.is_none());
     let scheduled = decision.create.iter().all(|new| new.trigger == Trigger::Schedule);
     !decision.create.is_empty() && at_rest && scheduled && does_nothing_else(decision)
 }
@@ -87,15 +84,15 @@ fn tells_only(observed: &Observed<'_>, decision: &Decision) -> bool {
     let old = observed.object.status.as_ref().map(|status| status.recent_runs.as_slice()).unwrap_or_default();
     let Some(new) = &decision.status else { return false };
     // What became of a run is told from its pods, and those may be late.
-    let is_new = |run: &RunRecord| {
-        run.result == RunResult::Running && !old.iter().any(|known| known.job == run.job)
-    };
+    let is_new =
+        |run: &RunRecord| run.result == RunResult::Running && !old.iter().any(|known| known.job == run.job);
     does_nothing_else(decision) && new.recent_runs.iter().all(|run| old.contains(run) || is_new(run))
 }
 
 fn does_nothing_else(decision: &Decision) -> bool {
-    let Decision { probe, catalogue, delete, snapshots, marks, prune, .. } = decision;
-    probe.is_none()
+    let Decision { heir, probe, catalogue, delete, snapshots, marks, prune, .. } = decision;
+    heir.is_none()
+        && probe.is_none()
         && catalogue.is_none()
         && delete.is_empty()
         && snapshots.is_empty()
@@ -142,6 +139,7 @@ mod tests {
     fn nothing() -> Decision {
         Decision {
             create: vec![],
+            heir: None,
             probe: None,
             catalogue: None,
             status: Some(DatabaseBackupStatus::default()),
@@ -201,7 +199,10 @@ mod tests {
         assert!(!may("8", &ended, &slot), "somebody has written");
         assert!(!may("7", &[], &slot), "a Job is not known yet, or was deleted");
         assert!(!may("7", &[job("a", JobState::Active)], &slot), "one runs");
-        assert!(!may("7", &[ObservedJob { deleting: true, ..ended[0].clone() }], &slot), "one is going");
+        assert!(
+            !may("7", &[ObservedJob { deleting_since: Some(at()), ..ended[0].clone() }], &slot),
+            "one is going"
+        );
         assert!(!may("7", &ended, &start(Trigger::Manual)));
         assert!(!may("7", &ended, &nothing()));
         let old = OldJob { name: "a".into(), uid: "a".into(), slot: None };

@@ -7,6 +7,7 @@ use dbbackup_core::{
     decide::{Decision, decide},
     observed::{Held, ObservedJob, RefusedCreate},
 };
+use jiff::Timestamp;
 use kube::{
     ResourceExt,
     core::{DeserializeGuard, error_boundary},
@@ -66,10 +67,7 @@ pub(crate) async fn in_time(pass: impl Future<Output = Result<Action, Error>>) -
     within(LONGEST_PASS, pass).await
 }
 
-async fn within(
-    limit: Duration,
-    pass: impl Future<Output = Result<Action, Error>>,
-) -> Result<Action, Error> {
+async fn within(limit: Duration, pass: impl Future<Output = Result<Action, Error>>) -> Result<Action, Error> {
     tokio::time::timeout(limit, pass).await.unwrap_or(Err(Error::Late(limit)))
 }
 
@@ -85,6 +83,10 @@ pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> R
     };
     if outcome.is_ok() {
         context.recovered(&watched.uid().unwrap_or_default());
+    }
+    // Whoever comes next must not wait for an object whose passes fail.
+    if outcome.is_err() || watched.0.is_err() {
+        context.gate.leave(&*watched, context.clock.now());
     }
     outcome
 }
@@ -104,7 +106,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
     let now = context.clock.now();
     let mut decision = decide(&seen.with(&answer, None), now);
-    seen.held = context.gate.ask(object, &decision.create, now, false);
+    seen.held = context.gate.ask(object, &decision, now, false);
     if !seen.held.is_empty() {
         decision = decide(&seen.with(&answer, None), now);
     }
@@ -119,7 +121,10 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
         return tell(&seen, &decision, context).await;
     }
     // Something is to be done: look again, live, and decide anew.
-    let Some(seen) = observe::live(object, context).await? else { return Ok(gone(context)) };
+    let Some(seen) = observe::live(object, context).await? else {
+        context.gate.leave(object, context.clock.now());
+        return Ok(gone(context));
+    };
     let seen = understand(seen, &context.planner).await;
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
@@ -132,12 +137,8 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
 async fn start(mut seen: Seen, answer: &Answer, context: &Context) -> Result<Action, Error> {
     let now = context.clock.now();
     let mut decision = decide(&seen.with(answer, None), now);
-    context.gate.learn(&seen.object, &context.client).await?;
-    seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
-    if !seen.held.is_empty() {
-        decision = decide(&seen.with(answer, None), now);
-    }
-    match create(&seen, &decision, answer, context).await? {
+    enter(&mut seen, &mut decision, answer, now, context).await?;
+    match create(&seen, &decision, answer, now, context).await? {
         Ok(()) if !decision.create.is_empty() => {
             let uid = seen.object.uid().unwrap_or_default();
             decision.create.iter().for_each(|new| context.own.created(&uid, &new.name));
@@ -153,23 +154,35 @@ async fn start(mut seen: Seen, answer: &Answer, context: &Context) -> Result<Act
 async fn act(mut seen: Seen, answer: &Answer, context: &Context) -> Result<Action, Error> {
     let now = context.clock.now();
     let mut decision = decide(&seen.with(answer, None), now);
-    context.gate.learn(&seen.object, &context.client).await?;
-    seen.held = context.gate.ask(&seen.object, &decision.create, now, true);
-    if !seen.held.is_empty() {
-        decision = decide(&seen.with(answer, None), now);
-    }
+    let catalogued = catalogue::create(&mut seen, &decision, context).await?;
+    enter(&mut seen, &mut decision, answer, now, context).await?;
     if let Some(new) = &decision.catalogue
         && let Some(why) = context.gate.ask_to_look(&seen.object, &new.name, now)
     {
         seen.held.push(Held { job: new.name.clone(), why });
         decision = decide(&seen.with(answer, None), now);
     }
-    let catalogued = catalogue::create(&mut seen, &decision, context).await?;
-    let refused = create(&seen, &decision, answer, context).await?.err();
+    let refused = create(&seen, &decision, answer, now, context).await?.err();
     if catalogued || refused.is_some() {
         decision = decide(&seen.with(answer, refused), now);
     }
     tell(&seen, &decision, context).await
+}
+
+/// Passes the gate. Nothing that may fail stands between this and the creates.
+async fn enter(
+    seen: &mut Seen,
+    decision: &mut Decision,
+    answer: &Answer,
+    now: Timestamp,
+    context: &Context,
+) -> Result<(), Error> {
+    context.gate.learn(&seen.object, &context.client, now).await?;
+    seen.held = context.gate.ask(&seen.object, decision, now, true);
+    if !seen.held.is_empty() {
+        *decision = decide(&seen.with(answer, None), now);
+    }
+    Ok(())
 }
 
 /// Creates Jobs. Those that were not created give back their places at the gate.
@@ -177,16 +190,12 @@ async fn create(
     seen: &Seen,
     decision: &Decision,
     answer: &Answer,
+    now: Timestamp,
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
-    let created = act::create(&seen.object, decision, &answer.planning, context).await;
-    if !matches!(created, Ok(Ok(()))) {
-        let looks = decision.catalogue.iter().map(|new| &new.name);
-        let jobs = decision.create.iter().map(|new| &new.name).chain(looks);
-        let now = context.clock.now();
-        context.gate.give_back(&seen.object.namespace().unwrap_or_default(), jobs, now);
-    }
-    created
+    let created = act::create(&seen.object, decision, &answer.planning, context).await?;
+    context.gate.created(&seen.object, decision, created.as_ref().err(), now);
+    Ok(created)
 }
 
 /// What comes after the creates. Events first: told again after a crash they are the same events, and nothing is lost.

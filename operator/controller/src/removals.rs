@@ -24,14 +24,14 @@ use crate::{
 
 /// Runs passes over snapshots until `stop`.
 pub(crate) async fn run(
-    snapshots: Api<WatchedSnapshot>,
+    snapshots: (Api<WatchedSnapshot>, watcher::Config),
     jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
     pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
     context: Arc<Context>,
-    config: watcher::Config,
+    until: by_label::Until,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    by_label::controller(snapshots, SNAPSHOT_LABEL, jobs, pods, config)
+    by_label::controller(snapshots, SNAPSHOT_LABEL, jobs, pods, until, |_, _| {})
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, context)
         .for_each(|outcome| async move { report::watched("watch of snapshots", outcome) })
@@ -96,9 +96,9 @@ async fn create(
     observed: &mut Observed<'_>,
     context: &Context,
 ) -> Result<(), Error> {
-    let (snapshot, namespace) = (observed.snapshot, object.namespace().unwrap_or_default());
+    let snapshot = observed.snapshot;
     let name = job_name(snapshot);
-    context.gate.learn(object, &context.client).await?;
+    context.gate.learn(object, &context.client, context.clock.now()).await?;
     observed.held = context.gate.ask_once(object, &name, context.clock.now());
     if observed.held.is_some() {
         return Ok(());
@@ -107,11 +107,10 @@ async fn create(
     if let Ok(job) = &mut job {
         job.annotations_mut().extend(context.gate.uses(object).annotations());
     }
-    let created = act::create_one(object, &name, job, context).await;
-    if !matches!(created, Ok(Ok(()))) {
-        context.gate.give_back(&namespace, [&name], context.clock.now());
+    observed.refused_create = act::create_one(object, &name, job, context).await?.err();
+    if observed.refused_create.is_some() {
+        context.gate.give_back(object, [&name], context.clock.now());
     }
-    observed.refused_create = created?.err();
     if observed.refused_create.is_none() {
         info!(job = name, location = snapshot.spec.location.url, "removal created");
     }

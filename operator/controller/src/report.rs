@@ -134,8 +134,7 @@ pub(crate) async fn publish<K: Resource<DynamicType = ()>>(
 fn of<K: Resource<DynamicType = ()>>(object: &K, event: &Event, now: Timestamp) -> KubeEvent {
     let (name, version) = (object.name_any(), object.resource_version().unwrap_or_default());
     let (slot, job) = (event.slot.map(|slot| slot.to_string()), event.job.as_deref());
-    let parts =
-        [&version, &event.reason, slot.as_deref().unwrap_or_default(), job.unwrap_or_default()];
+    let parts = [&version, &event.reason, slot.as_deref().unwrap_or_default(), job.unwrap_or_default()];
     let name = names::event_name(&name, &object.uid().unwrap_or_default(), &parts);
     KubeEvent {
         metadata: ObjectMeta { name: Some(name), namespace: object.namespace(), ..ObjectMeta::default() },

@@ -38,14 +38,13 @@ pub(crate) struct Restores {
 
 /// Runs passes over restores until `stop`.
 pub(crate) async fn run(
-    restores: Api<Watched>,
+    restores: (Api<Watched>, watcher::Config),
     jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
     pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
     shared: Arc<Restores>,
-    config: watcher::Config,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    by_label::controller(restores, RESTORE_LABEL, jobs, pods, config)
+    by_label::controller(restores, RESTORE_LABEL, jobs, pods, by_label::at_once(), |_, _| {})
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, shared)
         .for_each(|outcome| async move { report::watched("watch of restores", outcome) })
@@ -220,7 +219,14 @@ async fn create(
     context: &Context,
 ) -> Result<Result<(), RefusedCreate>, Error> {
     let name = job_name(restore);
-    let job = context.planner.render_restore(restore, &name, source, planned);
+    // It waits for nobody; but a claim that takes one at a time has it then.
+    if let Err(error) = context.gate.learn(&source.object, &context.client, context.clock.now()).await {
+        warn!(error = %error, "nobody will wait for this restore");
+    }
+    let mut job = context.planner.render_restore(restore, &name, source, planned);
+    if let Ok(job) = &mut job {
+        job.annotations_mut().extend(context.gate.uses_to_look(&source.object).annotations());
+    }
     let created = act::create_one(&source.object, &name, job, context).await?;
     if created.is_ok() {
         info!(job = name, folder = source.folder, plugin = planned.plugin.id, "restore created");

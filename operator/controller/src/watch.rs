@@ -10,19 +10,23 @@ use std::{
 
 use anyhow::anyhow;
 use dbbackup_api::{NAME_LABEL, RESTORE_LABEL};
-use futures::{FutureExt, StreamExt, TryStreamExt, channel::mpsc, future::OptionFuture};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use futures::{FutureExt, Stream, StreamExt, channel::mpsc, future::OptionFuture};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, PodSpec},
+};
 use kube::{
     Api, Client, Resource,
     runtime::{controller::Config as ControllerConfig, watcher},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
-    by_label::{self, Caches},
-    cache::{CacheWriter, WATCH_SECONDS, cache},
+    by_label::{self, Caches, Until},
+    cache::{Cache, CacheWriter, WATCH_SECONDS, cache},
     config::Config,
     context::{CacheWriters, Context},
+    gate::Of,
     http::Readiness,
     metrics::Metrics,
     plugins::{self, Plugins},
@@ -33,6 +37,9 @@ use crate::{
 
 /// How often to look whether the plugins are loaded.
 const LOADING: Duration = Duration::from_millis(200);
+
+/// A list that takes longer holds everything up, and somebody should know.
+const SLOW: Duration = Duration::from_secs(30);
 
 /// Runs passes until `stop`; passes under way are finished. With an election that happens while this process
 /// leads; until then it follows the plugins, so that it can take over at once.
@@ -50,24 +57,26 @@ pub(crate) async fn run(
     let election = config.election(&context.client);
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
-    let jobs = caches.jobs.watch(api(&context.client, namespace), without_spec).inspect_ok({
-        let context = Arc::clone(&context);
-        move |_| context.gate.look(context.clock.now())
-    });
+    let jobs = gated(&context, Of::Backups, caches.jobs, namespace);
     let pods = caches.pods.watch(api(&context.client, namespace), without_pod_spec);
     let snapshots = caches.snapshots.watch(api(&context.client, namespace), |_| ());
-    let (stop, leads) = (stop.boxed().shared(), Leads::new(Arc::clone(&context.metrics)));
-    let restores = restores(&context, namespace, stop.clone());
-    let removals = removals(&context, namespace, (caches.removal_jobs, caches.removal_pods), stop.clone());
-    let watching = watcher::Config::default().timeout(WATCH_SECONDS);
-    let controller = by_label::controller(backups, NAME_LABEL, jobs, pods, watching)
-        .with_config(ControllerConfig::default().concurrency(config.concurrency))
-        .watches_stream(snapshots, |snapshot| by_label::named(&snapshot, NAME_LABEL))
-        .graceful_shutdown_on(stop.clone());
+    let (stop, leads) = (stop.boxed().shared(), Arc::new(Leads::new(Arc::clone(&context.metrics))));
+    let (restored, restores) = restores(&context, namespace, stop.clone());
+    let whole = whole(Arc::clone(&context), restored, Arc::clone(&leads)).boxed().shared();
+    let removals_caches = (caches.removal_jobs, caches.removal_pods);
+    let removals = removals(&context, namespace, removals_caches, whole.clone(), stop.clone());
+    let controller = by_label::controller((backups, watching()), NAME_LABEL, jobs, pods, whole.clone(), {
+        let context = Arc::clone(&context);
+        move |event, all| context.gate.object(event, all, context.clock.now())
+    })
+    .with_config(ControllerConfig::default().concurrency(config.concurrency))
+    .watches_stream(snapshots, |snapshot| by_label::named(&snapshot, NAME_LABEL))
+    .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
-    context.gate.follow(controller.store(), affected.clone());
+    context.gate.follow(affected.clone());
     let plugins = OptionFuture::from(plugins.map(|all| plugins::follow(all, controller.store(), affected)));
-    tokio::spawn(announce(Arc::clone(&context), ready, election.is_some()));
+    let seen = if election.is_some() { by_label::at_once() } else { whole };
+    tokio::spawn(announce(Arc::clone(&context), ready, seen));
     let passes = controller
         .reconcile_on(changed_hands)
         .run(reconcile, after_error, context)
@@ -96,22 +105,22 @@ pub(crate) async fn run(
 /// Whether this process does the work, or waits to do it.
 struct Leads {
     metrics: Arc<Metrics>,
-    begun: AtomicBool,
+    /// Passes may be under way.
+    whole: AtomicBool,
 }
 
 impl Leads {
     fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, begun: AtomicBool::new(false) }
+        Self { metrics, whole: AtomicBool::new(false) }
     }
 
     fn begin(&self) {
-        self.begun.store(true, Ordering::Relaxed);
         self.metrics.leads();
     }
 
     /// Returns if this process has no passes to finish.
     async fn never(&self) {
-        if self.begun.load(Ordering::Relaxed) {
+        if self.whole.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     }
@@ -128,20 +137,42 @@ where
 }
 
 /// Passes over restores, with caches of their own.
-fn restores<S>(context: &Arc<Context>, namespace: Option<&str>, stop: S) -> impl Future<Output = ()> + use<S>
+fn restores<S>(
+    context: &Arc<Context>,
+    namespace: Option<&str>,
+    stop: S,
+) -> (Cache<Job>, impl Future<Output = ()> + use<S>)
 where
     S: Future<Output = ()> + Send + Sync + 'static,
 {
     let ((jobs, job_writer), (pods, pod_writer)) = (cache(RESTORE_LABEL), cache(RESTORE_LABEL));
     let client = &context.client;
-    restores::run(
-        api(client, namespace),
-        job_writer.watch(api(client, namespace), without_spec),
+    let passes = restores::run(
+        (api(client, namespace), watching()),
+        gated(context, Of::Restores, job_writer, namespace),
         pod_writer.watch(api(client, namespace), without_pod_spec),
-        Arc::new(Restores { context: Arc::clone(context), caches: Caches { jobs, pods } }),
-        watcher::Config::default().timeout(WATCH_SECONDS),
+        Arc::new(Restores { context: Arc::clone(context), caches: Caches { jobs: jobs.clone(), pods } }),
         stop,
-    )
+    );
+    (jobs, passes)
+}
+
+/// Jobs of which the gate is told.
+fn gated(
+    context: &Arc<Context>,
+    of: Of,
+    jobs: CacheWriter<Job>,
+    namespace: Option<&str>,
+) -> impl Stream<Item = Result<Job, watcher::Error>> + use<> {
+    let gated = Arc::clone(context);
+    jobs.watch_and_tell(api(&context.client, namespace), without_spec, move |event, all| {
+        gated.gate.job(of, event, all, gated.clock.now());
+    })
+}
+
+/// Of objects that have passes.
+fn watching() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
 /// Passes over snapshots. Their Jobs use claims as runs do: whoever waits for one is woken.
@@ -149,19 +180,19 @@ fn removals<S>(
     context: &Arc<Context>,
     namespace: Option<&str>,
     (jobs, pods): (CacheWriter<Job>, CacheWriter<Pod>),
+    until: Until,
     stop: S,
 ) -> impl Future<Output = ()> + use<S>
 where
     S: Future<Output = ()> + Send + Sync + 'static,
 {
-    let (client, gated) = (&context.client, Arc::clone(context));
+    let client = &context.client;
     removals::run(
-        api(client, namespace),
-        jobs.watch(api(client, namespace), without_spec)
-            .inspect_ok(move |_| gated.gate.look(gated.clock.now())),
+        (api(client, namespace), watching()),
+        gated(context, Of::Removals, jobs, namespace),
         pods.watch(api(client, namespace), without_pod_spec),
         Arc::clone(context),
-        watcher::Config::default().timeout(WATCH_SECONDS),
+        until,
         stop,
     )
 }
@@ -171,25 +202,36 @@ fn without_spec(job: &mut Job) {
     job.spec = None;
 }
 
-/// Nobody reads it.
+/// Nobody reads more of it than where it runs.
 fn without_pod_spec(pod: &mut Pod) {
-    pod.spec = None;
+    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+    pod.spec = node_name.map(|node_name| PodSpec { node_name: Some(node_name), ..PodSpec::default() });
+}
+
+/// What passes go by was listed. Before that nobody could tell how many run, and caps would be broken after each restart. A list
+/// that fails is tried again and says so; this says what it holds up.
+async fn whole(context: Arc<Context>, restores: Cache<Job>, leads: Arc<Leads>) {
+    let mut lists = [
+        ("Jobs of backups", context.jobs.listed()),
+        ("Jobs of removals", context.removals.jobs.listed()),
+        ("Jobs of restores", restores.listed()),
+        ("pods", context.pods.listed()),
+        ("DatabaseSnapshots", context.snapshots.listed()),
+    ];
+    for (what, list) in &mut lists {
+        while tokio::time::timeout(SLOW, &mut *list).await.is_err() {
+            warn!(waits_for = what, "no pass starts before they are listed");
+        }
+    }
+    leads.whole.store(true, Ordering::Relaxed);
 }
 
 /// A replica is ready when it can take over; the only one, when it has seen the cluster too.
-async fn announce(context: Arc<Context>, ready: Readiness, elected: bool) {
+async fn announce(context: Arc<Context>, ready: Readiness, seen: Until) {
     while !context.planner.generation().ready {
         tokio::time::sleep(LOADING).await;
     }
-    let seen = async {
-        tokio::join!(
-            context.jobs.wait_until_ready(),
-            context.pods.wait_until_ready(),
-            context.snapshots.wait_until_ready()
-        )
-    };
-    if elected || matches!(seen.await, (Ok(()), Ok(()), Ok(()))) {
-        ready.set();
-        info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
-    }
+    seen.await;
+    ready.set();
+    info!(plugins = context.planner.generation().registry.plugins().len(), "ready");
 }

@@ -49,6 +49,8 @@ const SLOT_MARGIN: SignedDuration = SignedDuration::from_millis(100);
 pub struct Decision {
     /// Jobs to create.
     pub create: Vec<NewJob>,
+    /// What takes the place of runs that are ended for it.
+    pub heir: Option<Heir>,
     /// Name of the Job of a probe to create, after the others.
     pub probe: Option<String>,
     /// Job that looks into storage to create, after the runs.
@@ -100,6 +102,16 @@ pub struct NewJob {
     pub token: Option<String>,
 }
 
+/// A run that is to be created once those have ended that it replaces. They are ended in the same decision, unless it is held: so
+/// whoever lets runs through is asked for it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heir {
+    /// The Job that will be created.
+    pub job: NewJob,
+    /// Names of the Jobs whose places it takes.
+    pub replaces: Vec<String>,
+}
+
 /// A Job to delete. The UID is a precondition: a new Job of the same name is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldJob {
@@ -141,6 +153,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
         // Its Jobs go with it, by owner reference; what is in storage stays.
         return Decision {
             create: vec![],
+            heir: None,
             probe: None,
             catalogue: None,
             status: None,
@@ -175,6 +188,7 @@ struct Draft<'a> {
     old: Cow<'a, DatabaseBackupStatus>,
     status: DatabaseBackupStatus,
     create: Vec<NewJob>,
+    heir: Option<Heir>,
     probe: Option<String>,
     catalogue: Option<NewCatalogue>,
     delete: Vec<OldJob>,
@@ -211,6 +225,7 @@ impl<'a> Draft<'a> {
             status: old.clone().into_owned(),
             old,
             create: vec![],
+            heir: None,
             probe: None,
             catalogue: None,
             delete: vec![],

@@ -104,8 +104,8 @@ pub struct ObservedJob {
     pub started_at: Option<Timestamp>,
     /// Where it stands.
     pub state: JobState,
-    /// It has a deletion timestamp.
-    pub deleting: bool,
+    /// Its deletion timestamp.
+    pub deletes_since: Option<Timestamp>,
     /// Its pods, oldest first.
     pub pods: Vec<PodFate>,
     /// The work order as its mover reads it. None from a cache, which keeps no specs.
@@ -136,6 +136,8 @@ pub enum JobState {
 pub struct PodFate {
     /// Its name.
     pub name: String,
+    /// Where it runs.
+    pub node: Option<String>,
     /// Creation of the pod.
     pub created_at: Timestamp,
     /// Not all of its containers have been started yet.
@@ -189,7 +191,7 @@ impl ObservedJob {
             created_at: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             started_at: job.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             state: JobState::of(job),
-            deleting: metadata.deletion_timestamp.is_some(),
+            deletes_since: metadata.deletion_timestamp.as_ref().map(|time| time.0),
             pods: fates,
             order: order(job),
             uid,
@@ -259,6 +261,7 @@ impl PodFate {
     fn read(pod: &Pod) -> Self {
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             created_at: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             pending: pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending"),
             report: mover_end(pod).map(|ended| {

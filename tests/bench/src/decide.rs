@@ -113,6 +113,7 @@ fn job(slot: Timestamp) -> anyhow::Result<ObservedJob> {
     }))?;
     let pod = PodFate {
         name: "pod".into(),
+        node: None,
         created_at: slot,
         pending: false,
         report: Some(Ok(report)),
@@ -130,7 +131,7 @@ fn job(slot: Timestamp) -> anyhow::Result<ObservedJob> {
         created_at: slot,
         started_at: Some(slot),
         state: JobState::Complete(slot),
-        deleting: false,
+        deletes_since: None,
         pods: vec![pod],
         order: None,
     })

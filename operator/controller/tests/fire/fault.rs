@@ -92,6 +92,13 @@ pub(super) struct Plan {
     pub(super) old: Option<usize>,
 }
 
+impl Plan {
+    /// Nothing goes wrong.
+    pub(super) fn is_calm(&self) -> bool {
+        self.request.is_none() && self.watches.is_none() && self.old.is_none()
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((call, number, fault)) = &self.request {

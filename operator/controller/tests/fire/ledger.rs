@@ -35,6 +35,8 @@ pub(super) struct Ledger {
     made: BTreeMap<String, Made>,
     /// Slots that have come.
     pub(super) due: Vec<Timestamp>,
+    /// How many runs may run at a time.
+    pub(super) max_runs: Option<usize>,
     /// Versions in their order.
     versions: Vec<u64>,
     pub(super) violations: Vec<String>,
@@ -107,6 +109,11 @@ impl Ledger {
         let running: Vec<_> = running.map(|made| made.name.clone()).collect();
         if alone && running.len() > 1 {
             self.breaks(format!("{running:?} run at the same time"));
+        }
+        let all = self.made.values().filter(|made| made.unfinished && made.slot.is_some());
+        let all: Vec<_> = all.map(|made| made.name.clone()).collect();
+        if self.max_runs.is_some_and(|most| all.len() > most) {
+            self.breaks(format!("{all:?} run at the same time, more than may"));
         }
     }
 

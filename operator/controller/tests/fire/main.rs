@@ -2,6 +2,7 @@
 //! API server on which one thing goes wrong in each run. What must hold whatever happens:
 //!
 //! - one Job per slot at most, over all time; one unfinished one at most unless the policy is `Allow`; none for the future;
+//! - where a cap says how many may run, no more do at any time;
 //! - no slot is lost without a word: each that came has its run, or is told of, or is counted as missed;
 //! - what ran and what did not has one event, which tells it once, and not twice after a crash;
 //! - what status said of an outcome never changes, and no time and no count in it goes back;

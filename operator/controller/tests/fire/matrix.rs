@@ -21,7 +21,18 @@ pub(super) type Calm = BTreeMap<Scenario, Vec<(String, usize)>>;
 /// All of them: a crash at every write of every scenario, every answer to every kind of request, every disturbance of watches in
 /// every scenario. What the ten caches ask is of two kinds only, so half of the answers at each of them are enough.
 pub(super) fn cases(calm: &Calm) -> Vec<Case> {
-    [crashes(calm), answers(calm), disturbances(calm)].concat()
+    [crashes(calm), answers(calm), disturbances(calm), unlisted(calm)].concat()
+}
+
+/// Where one waits at the gate and the operator is started again, it does not know for a while what runs.
+fn unlisted(calm: &Calm) -> Vec<Case> {
+    let lists = calm.get(&Scenario::Gate).into_iter().flatten();
+    let again = lists.filter(|(call, number)| call.starts_with("list jobs for the cache") && *number == 1);
+    let plans = again.flat_map(|(call, number)| {
+        [Fault::Slow, Fault::Refuse(500, "InternalError")]
+            .map(|fault| Plan { request: Some((call.clone(), *number, fault)), ..Plan::default() })
+    });
+    plans.map(|plan| Case { group: "Jobs are listed late", scenario: Scenario::Gate, plan }).collect()
 }
 
 fn crashes(calm: &Calm) -> Vec<Case> {

@@ -1,6 +1,6 @@
 //! What happens, if nothing goes wrong, and how it has to end in any case.
 
-use dbbackup_api::{DatabaseRestore, RUN_NOW_ANNOTATION, restore::RestorePhase};
+use dbbackup_api::{DatabaseRestore, RUN_NOW_ANNOTATION, restore::RestorePhase, status::RunResult};
 use dbbackup_core::observed::JobState;
 use kube::{Api, api::PostParams};
 use serde_json::json;
@@ -25,10 +25,12 @@ pub(super) enum Scenario {
     CatchUp,
     Retention,
     Restore,
+    Gate,
+    GateReplace,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::FirstRun,
         Self::Success,
         Self::Failure,
@@ -41,7 +43,14 @@ impl Scenario {
         Self::CatchUp,
         Self::Retention,
         Self::Restore,
+        Self::Gate,
+        Self::GateReplace,
     ];
+
+    /// How many runs may run at a time.
+    pub(super) fn max_runs(self) -> Option<usize> {
+        matches!(self, Self::Gate | Self::GateReplace).then_some(1)
+    }
 
     pub(super) async fn play(self, run: &Run) -> Result<(), Broken> {
         match self {
@@ -57,6 +66,8 @@ impl Scenario {
             Self::CatchUp => catch_up(run).await,
             Self::Retention => retention(run).await,
             Self::Restore => restore(run).await,
+            Self::Gate => gate(run).await,
+            Self::GateReplace => gate_replace(run).await,
         }
     }
 }
@@ -207,6 +218,58 @@ async fn restore(run: &Run) -> Result<(), Broken> {
     run.until("its restore", |ledger| {
         let phase = |one: &DatabaseRestore| one.status.as_ref().and_then(|status| status.phase);
         ledger.restores.get("back").and_then(phase) == Some(RestorePhase::Succeeded)
+    })
+    .await
+}
+
+/// Two that come due at once, where one may run: one after the other, also when the operator ends while one waits.
+async fn gate(run: &Run) -> Result<(), Broken> {
+    run.make(json!({})).await?;
+    run.make_other(json!({})).await?;
+    run.pass(1);
+    // Who sees the cluster as it was does not know what runs.
+    let most = if run.shared.plan.old.is_none() { 1 } else { 2 };
+    let some = |ledger: &Ledger| (1..=most).contains(&running(ledger));
+    run.until("one of two", some).await?;
+    run.rest().await?;
+    run.stop().await;
+    run.start();
+    run.rest().await?;
+    run.until("still one of two", |ledger| ledger.runs() <= most && some(ledger)).await?;
+    run.fate(Fate::Succeeds);
+    until_both_ended(run).await
+}
+
+/// What replaces its own run takes its place, although another one waits.
+async fn gate_replace(run: &Run) -> Result<(), Broken> {
+    run.make(json!({"concurrencyPolicy": "Replace"})).await?;
+    run.pass(1);
+    until_runs(run, 1).await?;
+    run.make_other(json!({})).await?;
+    run.rest().await?;
+    run.pass(1);
+    run.until("the second Job", |ledger| ledger.runs() >= 2 && running(ledger) >= 1).await?;
+    if run.shared.plan.is_calm() {
+        run.rest().await?;
+        let owns = |ledger: &Ledger| ledger.jobs.keys().all(|job| job.starts_with(NAME));
+        run.until("no Job of the other", |ledger| ledger.runs() == 2 && owns(ledger)).await?;
+    }
+    run.fate(Fate::Succeeds);
+    until_both_ended(run).await
+}
+
+async fn until_both_ended(run: &Run) -> Result<(), Broken> {
+    run.until("both have a good run", |ledger| {
+        ledger.backups.values().all(|backup| {
+            backup.status.as_ref().is_some_and(|status| {
+                status.active_backup_job.is_none()
+                    && status.recent_runs.iter().any(|run| run.result == RunResult::Succeeded)
+            })
+        })
+    })
+    .await?;
+    run.until("their snapshots", |ledger| {
+        ledger.snapshots.values().filter(|one| one.status.is_some()).count() >= 2
     })
     .await
 }

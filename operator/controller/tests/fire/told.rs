@@ -20,7 +20,12 @@ pub(super) async fn check(run: &Run) -> Result<(), Broken> {
     let listed = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
     let runs: Vec<_> = {
         let ledger = shared.ledger.lock().unwrap();
-        ledger.backups.values().filter_map(|backup| backup.status.clone()).flat_map(|it| it.recent_runs).collect()
+        ledger
+            .backups
+            .values()
+            .filter_map(|backup| backup.status.clone())
+            .flat_map(|it| it.recent_runs)
+            .collect()
     };
     for run in &runs {
         let told = listed.items.iter().filter(|event| is_of(event, run)).count();
@@ -46,8 +51,8 @@ fn is_of(event: &Event, run: &RunRecord) -> bool {
     };
     // Two runs that a user asked for may have one second.
     let manifest = run.manifest.as_deref().unwrap_or_default();
-    let names_it = run.result == RunResult::Missed
-        || note.contains(&run.slot.0.to_string()) && note.contains(manifest);
+    let names_it =
+        run.result == RunResult::Missed || note.contains(&run.slot.0.to_string()) && note.contains(manifest);
     event.reason.as_deref() == Some(reason) && names_it
 }
 

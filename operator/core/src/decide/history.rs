@@ -19,7 +19,7 @@ pub(super) fn clean(draft: &mut Draft<'_>) {
         let old: Vec<_> = ended
             .into_iter()
             .skip(keep)
-            .filter(|job| !job.deleting && is_written_down(draft, job))
+            .filter(|job| job.deletes_since.is_none() && is_written_down(draft, job))
             .map(OldJob::of)
             .collect();
         draft.delete.extend(old);
@@ -33,7 +33,7 @@ fn end_what_has_ended(draft: &mut Draft<'_>) {
         let record = draft.status.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
         record.is_some_and(|record| record.result != RunResult::Running)
     };
-    let stray = draft.ours.iter().filter(|job| job.is_active() && !job.deleting && ended(job));
+    let stray = draft.ours.iter().filter(|job| job.is_active() && job.deletes_since.is_none() && ended(job));
     let stray: Vec<_> = stray.copied().map(OldJob::of).collect();
     draft.delete.extend(stray);
 }

@@ -45,6 +45,7 @@ pub(super) fn conclude(mut draft: Draft<'_>, schedule: &Schedule) -> Decision {
     events.extend(retention::told(&draft));
     Decision {
         create: draft.create,
+        heir: draft.heir,
         probe: draft.probe,
         catalogue: draft.catalogue,
         status: Some(draft.status),
@@ -101,7 +102,8 @@ fn ended(run: &RunRecord) -> bool {
 fn obstacle(draft: &Draft<'_>, schedule: &Schedule) -> Option<(String, String)> {
     let blocked = draft.blocked.as_ref();
     // Only a run that was asked for can be blocked then.
-    let as_well = blocked.map(|(reason, message)| format!("; the run that was asked for: {reason}: {message}"));
+    let as_well =
+        blocked.map(|(reason, message)| format!("; the run that was asked for: {reason}: {message}"));
     let as_well = as_well.unwrap_or_default();
     match schedule {
         Schedule::Invalid(error) => Some((error.reason().into(), format!("{error}{as_well}"))),

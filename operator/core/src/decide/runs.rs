@@ -111,12 +111,8 @@ fn still_running(
         message: Some(message),
         ..running.clone()
     };
-    if let Some(since) = last.deleting_since.filter(|since| *since + LONG_ENDING < now) {
-        let message = format!(
-            "pod {} should have ended by {since} and does not; if its node is lost, remove the node or force the deletion",
-            last.name
-        );
-        return say(("PodNotEnding".into(), message));
+    if let Some(said) = not_ending(last, now) {
+        return say(said);
     }
     match (&last.trouble, &last.report) {
         (Some(trouble), Some(_)) if trouble.keeps_pod_pending() => RunRecord {
@@ -132,6 +128,33 @@ fn still_running(
             None => running,
         },
     }
+}
+
+/// A pod that is being deleted and stays.
+fn not_ending(pod: &PodFate, now: Timestamp) -> Option<(String, String)> {
+    let since = pod.deleting_since.filter(|since| *since + LONG_ENDING < now)?;
+    let name = &pod.name;
+    let node = pod.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
+    let message = format!(
+        "pod {name}{node} should have ended by {since} and does not; if its node is lost, remove the node or force the deletion \
+         (kubectl delete pod {name} --force)"
+    );
+    Some(("PodNotEnding".into(), message))
+}
+
+/// Why a Job that was ended is still there, if it is for too long: a pod of it, or something else that keeps it.
+pub(super) fn stuck(job: &ObservedJob, now: Timestamp) -> Option<(String, String)> {
+    let pod = job.pods.iter().find_map(|pod| not_ending(pod, now));
+    pod.or_else(|| {
+        // Its pods had their time before it.
+        let since = job.deletes_since.filter(|since| *since + LONG_ENDING * 2 < now)?;
+        let name = &job.name;
+        let message = format!(
+            "Job {name} is being deleted since {since} and does not go: what is left of its pods, or a finalizer that nobody takes off, \
+             keeps it (kubectl get job {name} -o yaml)"
+        );
+        Some(("JobNotEnding".into(), message))
+    })
 }
 
 /// What a pod reported, if that is a failure.

@@ -10,10 +10,10 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Draft, NewJob, say,
+    Draft, Heir, NewJob, runs, say,
     slots::{self, Due, Schedule},
 };
-use crate::{names, planning::Planning};
+use crate::{names, observed::ObservedJob, planning::Planning};
 
 /// When to go on after a pass that ended with a refused create.
 const NEXT_PASS: SignedDuration = SignedDuration::from_secs(1);
@@ -89,19 +89,27 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
         };
         return settle(draft, &wish, record);
     }
-    let busy: Vec<_> = draft.ours.iter().filter(|job| job.is_active() || job.deleting).copied().collect();
+    let busy: Vec<_> =
+        draft.ours.iter().filter(|job| job.is_active() || job.deletes_since.is_some()).copied().collect();
+    let held = draft.observed.held.iter().find(|held| held.job == wish.job.name);
     match draft.object.spec.concurrency_policy {
         ConcurrencyPolicy::Allow => {}
         _ if busy.is_empty() && draft.create.is_empty() => {}
-        ConcurrencyPolicy::Forbid => return wait(draft, &wish),
-        ConcurrencyPolicy::Replace => {
-            for job in busy {
-                replace(draft, &job.name);
+        ConcurrencyPolicy::Replace if !busy.is_empty() && draft.heir.is_none() => {
+            let replaces = busy.iter().map(|job| job.name.clone()).collect();
+            draft.heir = Some(Heir { job: wish.job.clone(), replaces });
+            // A run that works is not ended for one that could not start.
+            if held.is_none() {
+                for job in &busy {
+                    replace(draft, &job.name);
+                }
+                wait(draft, &wish, &busy);
+                return;
             }
-            return wait(draft, &wish);
         }
+        ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace => return wait(draft, &wish, &busy),
     }
-    if let Some(held) = draft.observed.held.iter().find(|held| held.job == wish.job.name) {
+    if let Some(held) = held {
         draft.waiting = Some(format!("{} waits: {}", what(&wish.job), held.why));
         return;
     }
@@ -149,10 +157,20 @@ fn replace(draft: &mut Draft<'_>, job: &str) {
     }
 }
 
-fn wait(draft: &mut Draft<'_>, wish: &Wish) {
+/// For those that run, or of which something is left. What was ended and does not go holds up the schedule without a word in any
+/// record, for that has ended: so it is said here.
+fn wait(draft: &mut Draft<'_>, wish: &Wish, busy: &[&ObservedJob]) {
     let (what, policy) = (what(&wish.job), draft.object.spec.concurrency_policy);
-    draft.waiting =
-        Some(format!("{what} waits until the run before it has ended (spec.concurrencyPolicy: {policy:?})"));
+    let said = format!("{what} waits until the run before it has ended (spec.concurrencyPolicy: {policy:?})");
+    draft.waiting.get_or_insert(said);
+    let runs = |job: &ObservedJob| {
+        let record = draft.status.recent_runs.iter().find(|record| record.job.as_deref() == Some(&job.name));
+        record.is_some_and(|record| record.result == RunResult::Running)
+    };
+    let mut ended = busy.iter().filter(|job| !runs(job));
+    if let Some(stuck) = ended.find_map(|job| runs::stuck(job, draft.now)) {
+        draft.blocked = Some(stuck);
+    }
 }
 
 fn what(job: &NewJob) -> String {

@@ -16,7 +16,7 @@ pub(crate) fn job(name: &str, owner: &str, at: Timestamp, state: JobState) -> Ob
         created_at: at,
         started_at: Some(at),
         state,
-        deleting: false,
+        deletes_since: None,
         pods: vec![],
         order: None,
     }
@@ -26,6 +26,7 @@ pub(crate) fn job(name: &str, owner: &str, at: Timestamp, state: JobState) -> Ob
 pub(crate) fn pod(at: Timestamp, report: Option<Result<RunReport, ReportError>>) -> PodFate {
     PodFate {
         name: "pod".into(),
+        node: None,
         created_at: at,
         pending: false,
         report,

@@ -149,7 +149,7 @@ fn check(snapshot: &DatabaseSnapshot) -> Result<(), String> {
 
 fn follow(snapshot: &DatabaseSnapshot, job: &ObservedJob, now: Timestamp) -> Decision {
     let known = condition_of(snapshot);
-    if job.deleting {
+    if job.deletes_since.is_some() {
         // The next one is made when it is gone; what was said holds until then.
         let said = known.unwrap_or_else(|| ("Removing".into(), format!("Job {} ends", job.name)));
         return conclude(snapshot, Step::Nothing, (&said.0, &said.1), now + LONGEST_WAIT, now);

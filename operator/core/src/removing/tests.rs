@@ -201,7 +201,7 @@ fn what_fails_is_told_and_tried_again(
     let retry = decide(&Observed { job: Some(failed(reason)), ..observed(&snapshot) }, later);
     assert!(matches!(&retry.step, Step::Retry(old) if old.uid == "job"), "{retry:?}");
     // It is going, and gone.
-    let going = ObservedJob { deleting: true, ..failed(reason) };
+    let going = ObservedJob { deletes_since: Some(Timestamp::UNIX_EPOCH), ..failed(reason) };
     let going = decide(&Observed { job: Some(going), ..observed(&snapshot) }, later);
     assert_eq!((going.step, going.status), (Step::Nothing, None));
     assert_eq!(decide(&observed(&snapshot), later).step, Step::Create);

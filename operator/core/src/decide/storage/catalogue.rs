@@ -160,5 +160,12 @@ pub(super) fn told(old: &DatabaseBackupStatus, new: &DatabaseBackupStatus) -> Op
         let doubtful = catalogue.odd > 0 || catalogue.refused > 0;
         (doubtful, "CatalogueComplete", catalogue.message.clone().unwrap_or_default())
     };
-    Some(Event { warning, reason: reason.into(), message: report::cut(&message), slot: None, job: None, slots: 1 })
+    Some(Event {
+        warning,
+        reason: reason.into(),
+        message: report::cut(&message),
+        slot: None,
+        job: None,
+        slots: 1,
+    })
 }

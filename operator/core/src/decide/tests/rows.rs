@@ -193,13 +193,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         "its run is being deleted and it is time",
-        || runs().with(|w| w.jobs[0].deleting = true),
+        || runs().with(|w| w.jobs[0].deletes_since = Some(at("03:00"))),
         "03:01",
         ["Waiting", "Schedule 03:00", "Replaced, Waiting"],
     ),
     (
         "its run has ended but its Job is still being deleted",
-        || ran().with(|w| w.jobs[0].deleting = true),
+        || ran().with(|w| w.jobs[0].deletes_since = Some(at("03:00"))),
         "03:01",
         ["Waiting", "Schedule 03:00", "Waiting"],
     ),

@@ -227,7 +227,7 @@ impl Cluster {
             created_at: self.now,
             started_at: Some(self.now),
             state: JobState::Active,
-            deleting: false,
+            deletes_since: None,
             pods: vec![pod(self.now, None)],
         };
         let longest = self.object.spec.active_deadline_seconds;
@@ -258,7 +258,7 @@ impl Cluster {
             return;
         }
         let ending = if found.job.is_active() { found.fate.ending } else { 0 };
-        found.job.deleting = true;
+        found.job.deletes_since = Some(now);
         found.gone_at = Some(now + SignedDuration::from_secs(ending));
         self.changed();
         self.controllers();
@@ -271,7 +271,7 @@ impl Cluster {
         self.jobs.retain(|running| running.gone_at.is_none_or(|gone| gone > now));
         let mut moved = before != self.jobs.len();
         for running in &mut self.jobs {
-            if running.job.is_active() && !running.job.deleting && running.ends_at <= now {
+            if running.job.is_active() && running.job.deletes_since.is_none() && running.ends_at <= now {
                 end(running, self.object.spec.active_deadline_seconds);
                 moved = true;
             }
@@ -328,6 +328,7 @@ fn end(running: &mut Running, longest: i64) {
 fn pod(created_at: Timestamp, report: Option<Result<RunReport, ReportError>>) -> PodFate {
     PodFate {
         name: "pod".into(),
+        node: None,
         created_at,
         pending: false,
         report,
