@@ -45,6 +45,8 @@ pub const TOKEN_ANNOTATION: &str = "databasebackup.db.example.io/run-now-token";
 pub const PLUGIN_ANNOTATION: &str = "databasebackup.db.example.io/plugin";
 /// Annotation of a Job: digest of the plugin's bytes.
 pub const PLUGIN_DIGEST_ANNOTATION: &str = "databasebackup.db.example.io/plugin-digest";
+/// Annotation of a Job: where its run writes to, see `RunRecord::location`.
+pub const LOCATION_ANNOTATION: &str = "databasebackup.db.example.io/location";
 /// Annotation of a Job: the destination that it writes to, for caps on how many do.
 pub const DESTINATION_ANNOTATION: &str = "databasebackup.db.example.io/destination";
 /// Annotation of a Job: the database server that it reads, for caps on how many do.

@@ -261,6 +261,9 @@ pub struct RunRecord {
     /// Cause and remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Where it writes to: URL of the folder, and the store's endpoint if that is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// When its Job started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -303,6 +306,7 @@ impl RunRecord {
             job: None,
             reason: None,
             message: None,
+            location: None,
             start_time: None,
             completion_time: None,
             bytes_read: None,

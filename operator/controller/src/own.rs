@@ -75,7 +75,7 @@ impl Own {
 }
 
 fn starts_only(observed: &Observed<'_>, decision: &Decision) -> bool {
-    let at_rest = observed.jobs.iter().all(|job| !job.is_active() && job.deleting_since.is_none());
+    let at_rest = observed.jobs.iter().all(|job| !job.is_active() && job.deletes_since.is_none());
     let scheduled = decision.create.iter().all(|new| new.trigger == Trigger::Schedule);
     !decision.create.is_empty() && at_rest && scheduled && does_nothing_else(decision)
 }
@@ -200,7 +200,7 @@ mod tests {
         assert!(!may("7", &[], &slot), "a Job is not known yet, or was deleted");
         assert!(!may("7", &[job("a", JobState::Active)], &slot), "one runs");
         assert!(
-            !may("7", &[ObservedJob { deleting_since: Some(at()), ..ended[0].clone() }], &slot),
+            !may("7", &[ObservedJob { deletes_since: Some(at()), ..ended[0].clone() }], &slot),
             "one is going"
         );
         assert!(!may("7", &ended, &start(Trigger::Manual)));

@@ -92,6 +92,13 @@ pub(crate) fn destination(storage: &Storage) -> StorageDestination {
     }
 }
 
+/// Where a run writes to, in one line: [`url`], and where the store is if that says more.
+pub(crate) fn of_run(storage: &Storage, folder: &str) -> String {
+    let url = url(storage, folder);
+    let endpoint = if let Storage::S3(s3) = storage { s3.endpoint.as_deref() } else { None };
+    endpoint.map_or_else(|| url.clone(), |endpoint| format!("{url} at {endpoint}"))
+}
+
 /// A store and a folder in one line, to read.
 pub(crate) fn url(storage: &Storage, folder: &str) -> String {
     match storage {

@@ -11,8 +11,8 @@ mod probe;
 use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{
-    DatabaseBackup, DatabaseSnapshot, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION,
-    SNAPSHOT_LABEL, TOKEN_ANNOTATION, status::PluginIdentity,
+    DatabaseBackup, DatabaseSnapshot, LOCATION_ANNOTATION, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION,
+    SLOT_ANNOTATION, SNAPSHOT_LABEL, TOKEN_ANNOTATION, status::PluginIdentity,
 };
 use dbbackup_protocol::{
     optional::Diagnosis,
@@ -108,6 +108,8 @@ pub struct ObservedJob {
     pub deletes_since: Option<Timestamp>,
     /// Its pods, oldest first.
     pub pods: Vec<PodFate>,
+    /// Where it writes to, from its annotation.
+    pub location: Option<String>,
     /// The work order as its mover reads it. None from a cache, which keeps no specs.
     pub order: Option<String>,
 }
@@ -193,6 +195,7 @@ impl ObservedJob {
             state: JobState::of(job),
             deletes_since: metadata.deletion_timestamp.as_ref().map(|time| time.0),
             pods: fates,
+            location: annotation(LOCATION_ANNOTATION),
             order: order(job),
             uid,
         }

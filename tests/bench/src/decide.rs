@@ -133,6 +133,7 @@ fn job(slot: Timestamp) -> anyhow::Result<ObservedJob> {
         state: JobState::Complete(slot),
         deletes_since: None,
         pods: vec![pod],
+        location: None,
         order: None,
     })
 }

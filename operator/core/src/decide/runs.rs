@@ -80,6 +80,7 @@ pub(crate) fn record(job: &ObservedJob, known: Option<&RunRecord>, now: Timestam
         job: Some(job.name.clone()),
         start_time: Some(Time(job.started_at.unwrap_or(job.created_at))),
         plugin: job.plugin.clone(),
+        location: job.location.clone().or_else(|| known.and_then(|known| known.location.clone())),
         ..RunRecord::new(slot, RunResult::Running)
     };
     match &job.state {

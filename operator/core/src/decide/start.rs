@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     Draft, Heir, NewJob, runs, say,
     slots::{self, Due, Schedule},
+    storage,
 };
 use crate::{names, observed::ObservedJob, planning::Planning};
 
@@ -68,6 +69,7 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
                 result: RunResult::Skipped,
                 reason: Some(refused.reason.clone()),
                 message: Some(refused.message.clone()),
+                location: None,
                 ..new_record(draft, &wish.job)
             };
             settle(draft, &wish, record);
@@ -184,6 +186,7 @@ fn new_record(draft: &Draft<'_>, job: &NewJob) -> RunRecord {
     RunRecord {
         manual: job.trigger == Trigger::Manual,
         job: Some(job.name.clone()),
+        location: storage::location_of(draft, job),
         start_time: Some(Time(draft.now)),
         plugin: super::report::identity(draft.observed.planning),
         ..RunRecord::new(Time(job.slot), RunResult::Running)

@@ -18,8 +18,9 @@ use dbbackup_protocol::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Draft, Event, NewSnapshot, OldJob};
+use super::{Draft, Event, NewJob, NewSnapshot, OldJob};
 use crate::{
+    location, names,
     observed::{CatalogueState, ObservedCatalogue, RefusedCreate},
     removing,
     render::destination,
@@ -66,6 +67,7 @@ pub(super) fn ask(draft: &mut Draft<'_>) {
             return forget(draft, &jobs);
         }
     };
+    settle::moved(draft, &storage);
     let (now, wishes) = (draft.now, [settle::wish(draft), catalogue::wish(draft)]);
     wishes.iter().flatten().filter(|wish| wish.at > now).for_each(|wish| draft.wake_by(wish.at));
     let is_wanted = |job: &&ObservedCatalogue| wishes.iter().flatten().any(|wish| wish.new.name == job.name);
@@ -191,10 +193,21 @@ fn said_of<'r>(report: &'r CatalogueReport, run: &str) -> Option<&'r str> {
     report.named.iter().find(|odd| odd.name == run).map(|odd| odd.why.as_str())
 }
 
+/// Where a run that starts now writes to.
+pub(super) fn location_of(draft: &Draft<'_>, new: &NewJob) -> Option<String> {
+    let storage = destination(&draft.object.spec.storage_destination).ok()?;
+    let id = match &new.token {
+        Some(token) => names::manual_run_id(draft.uid(), token, new.slot),
+        None => names::run_id(draft.uid(), new.slot),
+    };
+    let namespace = draft.object.metadata.namespace.as_deref().unwrap_or_default();
+    Some(location::of_run(&storage, &layout::folder(&storage, namespace, draft.name(), &id)))
+}
+
 /// Where a run writes to.
 fn run_url(draft: &Draft<'_>, storage: &Storage, run: &str) -> String {
     let namespace = draft.object.metadata.namespace.as_deref().unwrap_or_default();
-    crate::location::url(storage, &layout::folder(storage, namespace, draft.name(), run))
+    location::url(storage, &layout::folder(storage, namespace, draft.name(), run))
 }
 
 /// Whether what is known of the backups in storage is incomplete, and on its way.

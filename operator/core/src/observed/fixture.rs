@@ -18,6 +18,7 @@ pub(crate) fn job(name: &str, owner: &str, at: Timestamp, state: JobState) -> Ob
         state,
         deletes_since: None,
         pods: vec![],
+        location: None,
         order: None,
     }
 }

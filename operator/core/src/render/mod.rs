@@ -21,12 +21,13 @@ mod volumes;
 use std::collections::BTreeMap;
 
 use dbbackup_api::{
-    APP_LABEL, DatabaseBackup, DatabaseBackupSpec, GROUP, NAME_LABEL, PLUGIN_ANNOTATION,
+    APP_LABEL, DatabaseBackup, DatabaseBackupSpec, GROUP, LOCATION_ANNOTATION, NAME_LABEL, PLUGIN_ANNOTATION,
     PLUGIN_DIGEST_ANNOTATION, SLOT_ANNOTATION, TOKEN_ANNOTATION, TRIGGER_ANNOTATION,
     backup::CompressionAlgorithm, status::RunResult,
 };
 use dbbackup_protocol::{
     contract::Issue,
+    layout,
     pod::{EXIT_PERMANENT, MOVER},
     work_order::{
         self, Compression, Effort, Encryption, EnvValue as _, Limits, PluginRef, Run, Storage, Trigger,
@@ -51,7 +52,7 @@ pub use restore::{RestoreInput, render_restore};
 pub(crate) use restore::{mode, renames};
 pub use storage::destination;
 
-use crate::{decide::NewJob, names, planning::Planned, probing::known_server};
+use crate::{decide::NewJob, location, names, planning::Planned, probing::known_server};
 
 /// Between SIGTERM and SIGKILL to a process of the plan: mongodump ignores SIGTERM for minutes.
 const GRACE_SECONDS: u64 = 10;
@@ -157,7 +158,9 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
     let encryption = encryption::encryption(&object.spec).map_err(RenderError::Refused)?;
     let mover_mebibytes =
         effort(&object.spec).extra_mebibytes(object.spec.compression.level) + storage.extra_mebibytes();
-    let order = work_order(&owner, input, storage, encryption).to_env_value()?;
+    let order = work_order(&owner, input, storage, encryption);
+    let annotations = annotations(job, planned, &order);
+    let order = order.to_env_value()?;
     let parts = pod::Parts {
         spec: &object.spec,
         config,
@@ -172,7 +175,7 @@ pub fn render(input: &RenderInput<'_>) -> Result<Job, RenderError> {
         mover_mebibytes,
     };
     Ok(Job {
-        metadata: ObjectMeta { annotations: Some(annotations(job, planned)), ..owner.metadata(&job.name) },
+        metadata: ObjectMeta { annotations: Some(annotations), ..owner.metadata(&job.name) },
         spec: Some(JobSpec {
             active_deadline_seconds: Some(deadline(&object.spec).cast_signed()),
             backoff_limit: Some(object.spec.backoff_limit.max(0)),
@@ -237,7 +240,7 @@ impl<'a> Owner<'a> {
     }
 }
 
-fn annotations(job: &NewJob, planned: &Planned) -> BTreeMap<String, String> {
+fn annotations(job: &NewJob, planned: &Planned, order: &WorkOrder) -> BTreeMap<String, String> {
     let trigger = match job.trigger {
         Trigger::Schedule => "schedule",
         Trigger::Manual => "manual",
@@ -245,6 +248,9 @@ fn annotations(job: &NewJob, planned: &Planned) -> BTreeMap<String, String> {
     let mut annotations = by_plugin(&planned.plugin);
     annotations.insert(SLOT_ANNOTATION.to_owned(), job.slot.to_string());
     annotations.insert(TRIGGER_ANNOTATION.to_owned(), trigger.to_owned());
+    let Run { namespace, name, id, .. } = &order.run;
+    let folder = layout::folder(&order.storage, namespace, name, id);
+    annotations.insert(LOCATION_ANNOTATION.to_owned(), location::of_run(&order.storage, &folder));
     if let Some(token) = &job.token {
         annotations.insert(TOKEN_ANNOTATION.to_owned(), token.clone());
     }

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{ATTEMPTS, NewCatalogue, Standing, What, Wish, run_url, said_of, stand, wait_after};
 use crate::{
     decide::{Draft, Event, report, say},
-    names, snapshot,
+    location, names, snapshot,
 };
 
 /// A pod may outlive its Job by a minute, and a commit is not interrupted: nothing is taken for absent before.
@@ -35,6 +35,23 @@ pub(super) fn wish(draft: &Draft<'_>) -> Option<Wish> {
         what: What::Run(Box::new(record.clone())),
         at,
     })
+}
+
+/// Runs that wrote to another place than the object names now: there is nothing to be found here, and that proves nothing.
+pub(super) fn moved(draft: &mut Draft<'_>, storage: &Storage) {
+    let unsettled = |record: &&RunRecord| is_unseen(record) && record.settled.is_none();
+    for record in draft.status.recent_runs.iter().filter(unsettled).cloned().collect::<Vec<_>>() {
+        let Some(run) = folder(&record, draft.uid()) else { continue };
+        let namespace = draft.object.metadata.namespace.as_deref().unwrap_or_default();
+        let here = location::of_run(storage, &layout::folder(storage, namespace, draft.name(), &run));
+        if let Some(there) = record.location.as_ref().filter(|there| **there != here) {
+            let told = format!(
+                "it wrote to {there}, and spec.storageDestination was changed since: nobody has looked there. A backup that is whole \
+                 can be restored by spec.source.location of a DatabaseRestore"
+            );
+            conclude(draft, &record, Settled::Unknown, &told);
+        }
+    }
 }
 
 /// Nobody saw how it ended.

@@ -75,6 +75,19 @@ fn the_folder_of_a_manual_run_is_known_from_its_job() {
 }
 
 #[test]
+fn a_run_that_wrote_elsewhere_is_not_looked_for_here() {
+    let mut world = lost();
+    world.object.spec.storage_destination.bucket = Some("another".into());
+    let decision = world.decide("01:11");
+    assert_eq!((decision.catalogue.is_none(), reasons(&decision)), (true, vec!["BackupUnknown"]));
+    let status = world.settle("01:11");
+    assert_eq!(status.recent_runs[0].settled, Some(Settled::Unknown));
+    let told = status.recent_runs[0].message.as_deref().unwrap();
+    assert!(told.contains("wrote to s3://backups/") && told.contains("spec.source.location"), "{told}");
+    assert!(world.decide("01:12").catalogue.is_none(), "it stays so");
+}
+
+#[test]
 fn absent_is_only_what_was_not_there_when_its_pod_had_ended() {
     let mut world = lost();
     world.looked(page(UID, &[]));
