@@ -105,10 +105,14 @@ impl Gate {
             watcher::Event::InitDone => {
                 let jobs = all.state();
                 let there: HashSet<Name> = jobs.iter().map(|job| name_of(job.as_ref())).collect();
-                jobs.iter().for_each(|job| state.see(of, job, now));
+                for job in &jobs {
+                    state.see(of, job, now);
+                }
                 let known = state.unfinished.entry(of).or_default();
                 let gone: Vec<_> = known.difference(&there).cloned().collect();
-                gone.iter().for_each(|job| state.gone(of, job, now));
+                for job in gone {
+                    state.gone(of, &job, now);
+                }
             }
         }
         self.wake(&mut state, None);
@@ -123,7 +127,9 @@ impl Gate {
                 let exists =
                     |(namespace, name): &Name| all.get(&ObjectRef::new(name).within(namespace)).is_some();
                 let gone: Vec<_> = state.queue.objects().filter(|object| !exists(object)).cloned().collect();
-                gone.iter().for_each(|object| state.queue.keep(object, &[], now));
+                for object in gone {
+                    state.queue.keep(&object, &[], now);
+                }
                 self.wake(&mut state, None);
             }
             _ => {}
@@ -274,7 +280,9 @@ impl Gate {
     ) {
         let mut state = self.lock();
         let namespace = object.namespace().unwrap_or_default();
-        jobs.into_iter().for_each(|job| state.queue.give_back(&(namespace.clone(), job.clone()), now));
+        for job in jobs {
+            state.queue.give_back(&(namespace.clone(), job.clone()), now);
+        }
         self.wake(&mut state, None);
     }
 

@@ -152,6 +152,7 @@ impl Uses {
     }
 
     /// Of what only reads this storage.
+    #[must_use]
     pub fn to_read(self) -> Self {
         Self { is_run: false, destination: None, server: None, ..self }
     }

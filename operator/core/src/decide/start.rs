@@ -100,7 +100,9 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
             draft.heir = Some(Heir { job: wish.job.clone(), replaces });
             // A run that works is not ended for one that could not start.
             if held.is_none() {
-                busy.iter().for_each(|job| replace(draft, &job.name));
+                for job in &busy {
+                    replace(draft, &job.name);
+                }
                 wait(draft, &wish, &busy);
                 return;
             }

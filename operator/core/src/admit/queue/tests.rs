@@ -213,9 +213,9 @@ impl Queue {
     /// What the queue promises, and that its indexes agree.
     fn check(&self) {
         let mut taken: HashMap<Key, usize> = HashMap::new();
-        self.places.values().flat_map(|place| &place.counted).for_each(|key| {
+        for key in self.places.values().flat_map(|place| &place.counted) {
             *taken.entry(key.clone()).or_default() += 1;
-        });
+        }
         assert_eq!(taken, self.taken);
         let mut turns = 0;
         for (job, waiting) in &self.waiting {
