@@ -61,8 +61,8 @@ pub(crate) async fn run(
     let pods = caches.pods.watch(api(&context.client, namespace), without_pod_spec);
     let snapshots = caches.snapshots.watch(api(&context.client, namespace), |_| ());
     let (stop, leads) = (stop.boxed().shared(), Arc::new(Leads::new(Arc::clone(&context.metrics))));
-    let (restored, restores) = restores(&context, namespace, stop.clone());
-    let whole = whole(Arc::clone(&context), restored, Arc::clone(&leads)).boxed().shared();
+    let (jobs_of_restores, restores) = restores(&context, namespace, stop.clone());
+    let whole = whole(Arc::clone(&context), jobs_of_restores, Arc::clone(&leads)).boxed().shared();
     let removals_caches = (caches.removal_jobs, caches.removal_pods);
     let removals = removals(&context, namespace, removals_caches, whole.clone(), stop.clone());
     let controller = by_label::controller((backups, watching()), NAME_LABEL, jobs, pods, whole.clone(), {

@@ -49,14 +49,14 @@ impl World {
         Self { gate, jobs: reflector::store(), objects: reflector::store(), wakes }
     }
 
-    fn tell(&mut self, event: Event<Job>) {
-        self.jobs.1.apply_watcher_event(&event);
-        self.gate.job(Of::Backups, &event, &self.jobs.0, now());
+    fn tell(&mut self, event: &Event<Job>) {
+        self.jobs.1.apply_watcher_event(event);
+        self.gate.job(Of::Backups, event, &self.jobs.0, now());
     }
 
-    fn tell_of_object(&mut self, event: Event<Watched>) {
-        self.objects.1.apply_watcher_event(&event);
-        self.gate.object(&event, &self.objects.0, now());
+    fn tell_of_object(&mut self, event: &Event<Watched>) {
+        self.objects.1.apply_watcher_event(event);
+        self.gate.object(event, &self.objects.0, now());
     }
 
     fn job(&self, name: &str, finished: bool) -> Job {
@@ -70,11 +70,13 @@ impl World {
     }
 
     fn runs(&mut self, name: &str) {
-        self.tell(Event::Apply(self.job(name, false)));
+        let job = self.job(name, false);
+        self.tell(&Event::Apply(job));
     }
 
     fn ends(&mut self, name: &str) {
-        self.tell(Event::Apply(self.job(name, true)));
+        let job = self.job(name, true);
+        self.tell(&Event::Apply(job));
     }
 
     /// A look changes nothing, then the run enters if it may; otherwise why not.
@@ -104,7 +106,7 @@ fn watched(name: &str) -> Watched {
 fn who_waits_is_woken_when_a_run_ends_and_forgotten_when_it_goes() {
     let mut world = World::new(server(1));
     for name in ["a", "b", "c"] {
-        world.tell_of_object(Event::Apply(watched(name)));
+        world.tell_of_object(&Event::Apply(watched(name)));
     }
     assert_eq!(world.enters("a-1"), Ok(()));
     // Not in the cache yet, and it counts.
@@ -126,7 +128,7 @@ fn who_waits_is_woken_when_a_run_ends_and_forgotten_when_it_goes() {
     assert_eq!(world.enters("c-1"), Ok(()));
     assert_eq!(world.enters("b-1"), why(1));
     // Its object goes, and with it its place.
-    world.tell_of_object(Event::Delete(watched("b")));
+    world.tell_of_object(&Event::Delete(watched("b")));
     world.runs("c-1");
     world.ends("c-1");
     assert!(world.woken().is_empty());
@@ -137,19 +139,19 @@ fn who_waits_is_woken_when_a_run_ends_and_forgotten_when_it_goes() {
 fn after_a_restart_what_runs_counts_as_before() {
     let mut world = World::new(server(1));
     let (running, ended) = (world.job("a-1", false), world.job("b-0", true));
-    world.tell(Event::Init);
+    world.tell(&Event::Init);
     for job in [running, ended] {
-        world.tell(Event::InitApply(job));
+        world.tell(&Event::InitApply(job));
     }
-    world.tell(Event::InitDone);
+    world.tell(&Event::InitDone);
     assert!(world.enters("b-1").is_err());
     // What ended and went while the watch was broken is in no event.
-    world.tell(Event::Init);
-    world.tell(Event::InitDone);
+    world.tell(&Event::Init);
+    world.tell(&Event::InitDone);
     assert_eq!(world.woken(), ["b"]);
     assert_eq!(world.enters("b-1"), Ok(()));
-    world.tell(Event::Init);
-    world.tell(Event::InitDone);
+    world.tell(&Event::Init);
+    world.tell(&Event::InitDone);
     assert!(world.enters("c-1").is_err(), "what is being created is not lost");
 }
 
@@ -192,7 +194,7 @@ fn a_run_that_is_replaced_leaves_its_place_to_who_replaces_it() {
         assert_eq!(world.gate.ask_for(&object("a"), &[], Some(&heir), now(), enter), []);
     }
     let old = world.job("a-1", false);
-    world.tell(Event::Delete(old));
+    world.tell(&Event::Delete(old));
     assert_eq!(world.woken(), ["a"]);
     assert!(world.enters("b-1").is_err());
     assert_eq!(world.enters("a-2"), Ok(()));
@@ -253,7 +255,7 @@ fn a_look_and_a_restore_count_for_their_claim_and_for_nothing_else() {
             let mut job = world.job("a-c1", false);
             job.labels_mut().insert(label.0.into(), label.1.into());
             job.metadata.annotations = Some(world.gate.uses_to_look(&object("a")).annotations().collect());
-            world.tell(Event::Apply(job));
+            world.tell(&Event::Apply(job));
             assert_eq!(world.enters("a-1").is_err(), waits);
             assert_eq!(world.gate.ask_to_look(&object("b"), "b-c1", now()).is_some(), waits);
             assert_eq!(world.gate.ask_once(&object("b"), "b-d1", now()).is_some(), waits || !exclusive);
