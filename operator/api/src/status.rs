@@ -261,7 +261,7 @@ pub struct RunRecord {
     /// Cause and remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Where it writes to: URL of the folder, and the store's endpoint if that is not the usual one.
+    /// Where it writes to: URL of the folder, the endpoint if it is not the usual one, and for Azure the Secret that names the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// When its Job started.

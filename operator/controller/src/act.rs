@@ -2,7 +2,7 @@
 
 use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
-    decide::{Decision, NewCatalogue, NewJob, OldJob},
+    decide::{Decision, LONGEST_WAIT, NewCatalogue, NewJob, OldJob},
     observed::RefusedCreate,
     planning::{Planned, Planning, Probing, Refused},
 };
@@ -21,7 +21,7 @@ pub(crate) const FIELD_MANAGER: &str = "db-backup-operator";
 /// How long to wait after the API server refused a Job for a reason that passes by itself, such as a full quota.
 const RETRY_REFUSED: SignedDuration = SignedDuration::from_secs(30);
 /// And where somebody has to change something first: the object, whose edit wakes it anyway, or a rule of the cluster.
-const RETRY_REJECTED: SignedDuration = SignedDuration::from_mins(10);
+const RETRY_REJECTED: SignedDuration = LONGEST_WAIT;
 
 /// Creates what was decided. The inner error is a refusal that the user must know of.
 ///

@@ -40,9 +40,9 @@ pub(crate) async fn report(watched: &Watched, error: &str, context: &Context) ->
         return Ok(true);
     }
     warn!(error, "malformed object");
-    report::apply_status(&api, &found, &status, &kind).await?;
     let event =
         Event { warning: true, reason: "MalformedObject".into(), message, slot: None, job: None, slots: 1 };
     report::publish(watched, &event, context).await;
+    report::apply_status(&api, &found, &status, &kind).await?;
     Ok(true)
 }

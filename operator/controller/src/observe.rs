@@ -1,7 +1,7 @@
 //! Fetch everything that deciding needs: from the caches of the watches, or live.
 //!
 //! A pass decides on the caches first. Only when something is to be done it looks again, live, and decides anew: at
-//! rest no request is made, and nothing is ever done because of a stale view.
+//! rest no request is made, and nothing is done because of a stale view, but for the one thing that [`crate::own`] allows.
 
 use std::{borrow::Borrow, sync::Arc};
 

@@ -2,8 +2,9 @@
 //!
 //! A slot that comes due at an object at rest needs no live look before its Job is created. The object in the cache is the very
 //! version that this process wrote or saw live last, and the cache of Jobs holds each Job that was there then or was created since.
-//! What may still be late in such a cache are changes that somebody makes at this moment, and that is true of a live look as well
-//! by the time the Job arrives. Everything else is looked at again, live: see [`crate::observe`].
+//! What may be missing is a change that somebody else made and the watch has not told of: of a moment ago as a rule, of four minutes
+//! ago where the connection has died without a word ([`crate::client`]). Such a slot starts as the object was before, as it would
+//! with a `CronJob`; it never starts twice, nor beside a run of ours. Everything else is looked at again, live: see [`crate::observe`].
 
 use std::{
     collections::HashMap,
@@ -13,41 +14,76 @@ use std::{
 use dbbackup_api::status::{RunRecord, RunResult};
 use dbbackup_core::{decide::Decision, observed::Observed};
 use dbbackup_protocol::work_order::Trigger;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 /// Objects that are remembered. Whatever is forgotten is looked at live once more; some 300 bytes each.
 const REMEMBERED: usize = 50_000;
 
-/// Versions and Jobs by the UID of the object.
+/// As long as slots of others start, more than so many, one after the other within this time, …
+const MANY: u32 = 10;
+const STARTING: SignedDuration = SignedDuration::from_millis(500);
+/// … what there is to say of a start has so much time.
+const LATEST_WORD: SignedDuration = SignedDuration::from_secs(10);
+
+/// What is known, and when a slot started last.
 #[derive(Debug, Default)]
-pub(crate) struct Own(Mutex<HashMap<String, Current>>);
+pub(crate) struct Own(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By the UID of the object.
+    objects: HashMap<String, Current>,
+    last_start: Option<Timestamp>,
+    /// How many there were, one after the other.
+    starts: u32,
+}
 
 #[derive(Debug)]
 struct Current {
     version: String,
     /// Names of the object's Jobs that make backups.
     jobs: Vec<String>,
+    /// When a slot of it started of which nothing was told yet.
+    started: Option<Timestamp>,
 }
 
 impl Own {
     /// The object was seen live with these Jobs, and has this version since.
     pub(crate) fn saw(&self, uid: &str, version: Option<String>, jobs: Vec<String>) {
-        let mut all = self.lock();
-        let Some(version) = version else {
-            all.remove(uid);
-            return;
-        };
+        let Some(version) = version else { return self.forget(uid) };
+        let all = &mut self.lock().objects;
         if all.len() >= REMEMBERED && !all.contains_key(uid) {
             all.clear();
         }
-        all.insert(uid.to_owned(), Current { version, jobs });
+        all.insert(uid.to_owned(), Current { version, jobs, started: None });
+    }
+
+    /// Nobody knows any more what there is: a request may have been carried out whose answer never came.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.lock().objects.remove(uid);
     }
 
     /// A Job was created since.
-    pub(crate) fn created(&self, uid: &str, job: &str) {
-        if let Some(current) = self.lock().get_mut(uid) {
+    pub(crate) fn created(&self, uid: &str, job: &str, now: Timestamp) {
+        let mut known = self.lock();
+        let goes_on = known.last_start.is_some_and(|last| recent(last, STARTING, now));
+        known.starts = if goes_on { known.starts.saturating_add(1) } else { 1 };
+        known.last_start = Some(now);
+        if let Some(current) = known.objects.get_mut(uid) {
             current.jobs.push(job.to_owned());
+            current.started = Some(now);
         }
+    }
+
+    /// Whether a pass over this object had better come later: its slot has started a moment ago, and those of others start right
+    /// now.
+    pub(crate) fn is_later(&self, uid: &str, now: Timestamp) -> bool {
+        let known = self.lock();
+        let own = known.objects.get(uid).and_then(|current| current.started);
+        known.starts > MANY
+            && known.last_start.is_some_and(|last| recent(last, STARTING, now))
+            && own.is_some_and(|at| recent(at, LATEST_WORD, now))
     }
 
     /// Whether nothing but the start of a slot follows from what the caches hold, and they are current enough for it: nothing
@@ -62,16 +98,22 @@ impl Own {
     }
 
     fn is_current(&self, observed: &Observed<'_>) -> bool {
-        let all = self.lock();
-        let Some(current) = observed.object.uid().and_then(|uid| all.get(&uid)) else { return false };
+        let known = self.lock();
+        let Some(current) = observed.object.uid().and_then(|uid| known.objects.get(&uid)) else {
+            return false;
+        };
         let is_there = |name: &String| observed.jobs.iter().any(|job| job.name == *name);
         observed.object.resource_version().as_ref() == Some(&current.version)
             && current.jobs.iter().all(is_there)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Current>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn recent(at: Timestamp, within: SignedDuration, now: Timestamp) -> bool {
+    at <= now && now.duration_since(at) < within
 }
 
 fn starts_only(observed: &Observed<'_>, decision: &Decision) -> bool {
@@ -108,7 +150,6 @@ mod tests {
         observed::{JobState, ObservedJob},
         planning::{Planning, PluginNews, Refused},
     };
-    use jiff::{SignedDuration, Timestamp};
     use k8s_openapi::{
         api::{batch::v1::Job, core::v1::Pod},
         apimachinery::pkg::apis::meta::v1::Time,
@@ -207,7 +248,7 @@ mod tests {
         assert!(!may("7", &ended, &nothing()));
         let old = OldJob { name: "a".into(), uid: "a".into(), slot: None };
         assert!(!may("7", &ended, &Decision { delete: vec![old], ..slot.clone() }), "there is more to do");
-        own.created(UID, "b");
+        own.created(UID, "b", at());
         assert!(!may("7", &ended, &slot), "the cache does not know the Job that was created a moment ago");
         own.saw(UID, None, vec![]);
         assert!(!may("7", &ended, &slot));
@@ -217,7 +258,7 @@ mod tests {
     fn what_started_is_told_without_a_look_and_what_ended_is_not() {
         let own = Own::default();
         own.saw(UID, Some("7".into()), vec![]);
-        own.created(UID, "b");
+        own.created(UID, "b", at());
         let may = |jobs: &[ObservedJob], decision: &Decision| {
             with("7", jobs, |observed| own.may_tell(observed, decision))
         };
@@ -231,11 +272,34 @@ mod tests {
     }
 
     #[test]
+    fn starts_come_before_words_but_not_for_ever() {
+        let own = Own::default();
+        let millis = SignedDuration::from_millis;
+        own.saw(UID, Some("7".into()), vec![]);
+        own.created(UID, "b", at());
+        assert!(!own.is_later(UID, at()), "it starts alone");
+        for _ in 0..MANY {
+            own.created("another", "c", at() + millis(100));
+        }
+        assert!(own.is_later(UID, at() + millis(599)));
+        assert!(!own.is_later(UID, at() + millis(600)), "nothing starts any more");
+        assert!(!own.is_later("another", at() + millis(100)), "nobody knows it");
+        assert!(!own.is_later(UID, at() - millis(1)), "the clock was set back");
+        for second in 0..LATEST_WORD.as_secs() * 4 {
+            own.created("another", "c", at() + millis(250) * i32::try_from(second).unwrap());
+        }
+        assert!(own.is_later(UID, at() + LATEST_WORD - millis(1)));
+        assert!(!own.is_later(UID, at() + LATEST_WORD), "it has waited long enough");
+        own.saw(UID, Some("8".into()), vec!["b".into()]);
+        assert!(!own.is_later(UID, at() + LATEST_WORD - millis(1)), "it was told");
+    }
+
+    #[test]
     fn no_more_is_remembered_than_there_is_room_for() {
         let own = Own::default();
         for number in 0..=REMEMBERED {
             own.saw(&number.to_string(), Some("1".into()), vec![]);
         }
-        assert_eq!(own.lock().len(), 1);
+        assert_eq!(own.lock().objects.len(), 1);
     }
 }

@@ -39,7 +39,10 @@ pub(crate) type Watched = DeserializeGuard<DatabaseBackup>;
 const LONGEST_PASS: Duration = Duration::from_mins(2);
 
 /// When to look again after a start, should the watch not tell of the Job before.
-const UNTIL_SEEN: Duration = Duration::from_secs(2);
+const UNTIL_SEEN: Duration = Duration::from_secs(10);
+
+/// When to look again at an object that had better come later.
+const UNTIL_TOLD: Duration = Duration::from_secs(1);
 
 /// Why a pass failed.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,7 @@ pub(crate) async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> R
     // Whoever comes next must not wait for an object whose passes fail.
     if outcome.is_err() || watched.0.is_err() {
         context.gate.leave(&*watched, context.clock.now());
+        context.own.forget(&watched.uid().unwrap_or_default());
     }
     outcome
 }
@@ -102,6 +106,9 @@ async fn refuse(
 }
 
 async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Error> {
+    if context.own.is_later(&object.uid().unwrap_or_default(), context.clock.now()) {
+        return Ok(Action::requeue(context.clock.wait(UNTIL_TOLD)));
+    }
     let mut seen = understand(observe::cached(object, context), &context.planner).await;
     let Some(answer) = context.planner.plan(object).await else { return Ok(Action::requeue(UNTIL_LOADED)) };
     let now = context.clock.now();
@@ -115,7 +122,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
         return Ok(wake(&decision, context));
     }
     if context.own.may_start(&seen.with(&answer, None), &decision) {
-        return start(seen, &answer, context).await;
+        return start(seen, decision, &answer, now, context).await;
     }
     if context.own.may_tell(&seen.with(&answer, None), &decision) {
         return tell(&seen, &decision, context).await;
@@ -134,14 +141,19 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
 
 /// Starts a slot, and no more: whatever else there is to say has the time that the slots of other objects do not have. The Job's
 /// arrival wakes the object.
-async fn start(mut seen: Seen, answer: &Answer, context: &Context) -> Result<Action, Error> {
-    let now = context.clock.now();
-    let mut decision = decide(&seen.with(answer, None), now);
+async fn start(
+    mut seen: Seen,
+    mut decision: Decision,
+    answer: &Answer,
+    now: Timestamp,
+    context: &Context,
+) -> Result<Action, Error> {
     enter(&mut seen, &mut decision, answer, now, context).await?;
     match create(&seen, &decision, answer, now, context).await? {
         Ok(()) if !decision.create.is_empty() => {
             let uid = seen.object.uid().unwrap_or_default();
-            decision.create.iter().for_each(|new| context.own.created(&uid, &new.name));
+            let now = context.clock.now();
+            decision.create.iter().for_each(|new| context.own.created(&uid, &new.name, now));
             context.metrics.pass("applied");
             Ok(Action::requeue(context.clock.wait(UNTIL_SEEN)))
         }
@@ -163,10 +175,16 @@ async fn act(mut seen: Seen, answer: &Answer, context: &Context) -> Result<Actio
         decision = decide(&seen.with(answer, None), now);
     }
     let refused = create(&seen, &decision, answer, now, context).await?.err();
+    let all_created = refused.is_none();
     if catalogued || refused.is_some() {
         decision = decide(&seen.with(answer, refused), now);
     }
-    tell(&seen, &decision, context).await
+    let told = tell(&seen, &decision, context).await;
+    if !all_created {
+        // Some were.
+        context.own.forget(&seen.object.uid().unwrap_or_default());
+    }
+    told
 }
 
 /// Passes the gate. Nothing that may fail stands between this and the creates.
@@ -178,7 +196,8 @@ async fn enter(
     context: &Context,
 ) -> Result<(), Error> {
     context.gate.learn(&seen.object, &context.client, now).await?;
-    seen.held = context.gate.ask(&seen.object, decision, now, true);
+    // Whoever enters has its place from this moment on.
+    seen.held = context.gate.ask(&seen.object, decision, context.clock.now(), true);
     if !seen.held.is_empty() {
         *decision = decide(&seen.with(answer, None), now);
     }

@@ -130,11 +130,13 @@ pub(crate) async fn publish<K: Resource<DynamicType = ()>>(
     true
 }
 
-/// Its name is made of what it tells of which version of the object: told twice it is the same.
+/// Its name is made of what it tells: told twice it is the same. What is of no run, such as a condition, may come and go: there it is
+/// of a version of the object as well.
 fn of<K: Resource<DynamicType = ()>>(object: &K, event: &Event, now: Timestamp) -> KubeEvent {
     let (name, version) = (object.name_any(), object.resource_version().unwrap_or_default());
-    let (slot, job) = (event.slot.map(|slot| slot.to_string()), event.job.as_deref());
-    let parts = [&version, &event.reason, slot.as_deref().unwrap_or_default(), job.unwrap_or_default()];
+    let of_run = event.slot.map(|slot| slot.to_string()).or_else(|| event.job.clone());
+    let what = of_run.as_deref().unwrap_or(&version);
+    let parts = [what, &event.reason, event.job.as_deref().unwrap_or_default(), &event.message];
     let name = names::event_name(&name, &object.uid().unwrap_or_default(), &parts);
     KubeEvent {
         metadata: ObjectMeta { name: Some(name), namespace: object.namespace(), ..ObjectMeta::default() },

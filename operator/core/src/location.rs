@@ -95,8 +95,16 @@ pub(crate) fn destination(storage: &Storage) -> StorageDestination {
 /// Where a run writes to, in one line: [`url`], and where the store is if that says more.
 pub(crate) fn of_run(storage: &Storage, folder: &str) -> String {
     let url = url(storage, folder);
-    let endpoint = if let Storage::S3(s3) = storage { s3.endpoint.as_deref() } else { None };
-    endpoint.map_or_else(|| url.clone(), |endpoint| format!("{url} at {endpoint}"))
+    let (endpoint, account) = match storage {
+        Storage::S3(s3) => (s3.endpoint.as_deref(), None),
+        Storage::Gcs(gcs) => (gcs.endpoint.as_deref(), None),
+        // The account is in the Secret, which nobody reads here.
+        Storage::Azure(azure) => (azure.endpoint.as_deref(), Some(&azure.secret)),
+        Storage::Pvc { .. } => (None, None),
+    };
+    let account = account.map(|secret| format!(", account of Secret {secret}"));
+    let endpoint = endpoint.map(|endpoint| format!(" at {}", endpoint.trim_end_matches('/')));
+    [Some(url), endpoint, account].into_iter().flatten().collect()
 }
 
 /// A store and a folder in one line, to read.

@@ -22,6 +22,9 @@ const KINDS: [(&str, &str, &str); 3] = [
     ("'EVENT'", "event_name", "information_schema.events where event_schema"),
 ];
 
+/// A table that is asked for where there is none.
+const NO_TABLE: &str = "db-backup-operator looks for no table";
+
 /// The one that the client works in.
 const CURRENT: &str = "database()";
 
@@ -43,7 +46,7 @@ impl Restore for MySql {
                 .required()
                 .contents(client.in_target(&contents(&format!("= {CURRENT}"))))
                 .clear("drop the database", client.in_target(&drop(CURRENT)));
-            database.create.push(client.finds_none());
+            database.create.extend(client.finds_none());
             return Ok(plan.existing(client.query(all), Separator::BackslashNewline).part(database));
         }
         if !request.databases.is_empty() {
@@ -75,20 +78,29 @@ impl Client {
     }
 
     /// A server that takes `Shop` for `shop` (`lower_case_table_names`) lists only one of them, and a dump of the other would drop its
-    /// tables. So the server is asked by name whether what it does not list is not there.
-    fn finds_none(&self) -> Step {
-        Step {
+    /// tables. So the server is asked by name whether what it does not list is not there. No SQL can hold the name, and no client
+    /// tells the refusal of a database from other errors. This one ends otherwise (6) as soon as it is in the database, whatever is
+    /// in there; before and after it a login has to work. What remains is an error that only hits the connection in the middle.
+    fn finds_none(&self) -> [Step; 3] {
+        let reach = || Step {
+            purpose: "make sure that the server answers".to_owned(),
+            process: self.query("do 0"),
+            exit_codes: vec![0],
+        };
+        let look = Step {
             purpose: "make sure that no database has this name in other letters, which the server would take for the same \
                       (lower_case_table_names)"
                 .to_owned(),
             process: self
                 .without_position(self.dump_tool())
-                .args(["--no-data", "--no-create-info", "--skip-triggers", "--skip-lock-tables"])
-                .args(["--default-character-set=utf8mb4", "--databases", "--"])
-                .item_arg(),
-            // The server's refusal. One that has nothing to do with the name will refuse the load as well.
+                .args(["--no-data", "--no-create-info", "--skip-triggers", "--skip-lock-tables", "--no-tablespaces"])
+                .args(["--default-character-set=utf8mb4", "--"])
+                .item_arg()
+                .arg(NO_TABLE),
+            // The server's refusal. One that the account has no right to the database will refuse the load as well.
             exit_codes: vec![2],
-        }
+        };
+        [reach(), look, reach()]
     }
 
     /// Runs SQL in the target's database. Its name is one argument behind `--`, and no part of any SQL.
@@ -152,8 +164,7 @@ mod tests {
                 load[1].starts_with("--defaults-file=") && !load.contains(&"--force".to_owned()),
                 "{load:?}"
             );
-            let steps = [&database.clear[0].process, &database.create[0].process];
-            for process in steps.into_iter().chain(&database.contents) {
+            for process in [&database.clear[0].process].into_iter().chain(&database.contents) {
                 let words = argv(process);
                 assert_eq!(words[words.len() - 2..], ["--", "{item}"]);
             }
@@ -165,8 +176,13 @@ mod tests {
     fn a_database_whose_name_the_server_takes_for_another_one_stays() {
         for (kind, program) in [("mysql", "mysqldump"), ("mariadb", "mariadb-dump")] {
             let plan = restore_of::<MySql>(&request(kind, &json!({})));
-            let [look] = &plan.parts[0].create[..] else { panic!("{plan:?}") };
-            assert_eq!((argv(&look.process)[0].as_str(), &look.exit_codes[..]), (program, &[2][..]));
+            let [before, look, after] = &plan.parts[0].create[..] else { panic!("{plan:?}") };
+            let words = argv(&look.process);
+            assert_eq!((words[0].as_str(), &look.exit_codes[..]), (program, &[2][..]));
+            assert_eq!(words[words.len() - 3..], ["--", "{item}", NO_TABLE]);
+            assert!(words.contains(&"--no-tablespaces".to_owned()), "{words:?}");
+            // An error of another kind is no refusal of the name.
+            assert!(before == after && before.exit_codes == [0], "{before:?}");
             assert!(look.purpose.contains("lower_case_table_names"), "{}", look.purpose);
         }
     }

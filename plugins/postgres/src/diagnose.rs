@@ -169,10 +169,11 @@ mod tests {
             ("pg_restore: error: input file is too short (read 0, expected 5)\n".to_owned(), None),
             // As the agent passes it on, without what it quotes.
             (
-                "pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter \"…\"\n".to_owned(),
+                "pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter \"…\n".to_owned(),
                 Some("ClientTooNew"),
             ),
             ("pg_restore: error: unsupported version (1.16) in file header\n".to_owned(), Some("BackupTooNew")),
+            ("pg_restore: error: unsupported version (… in file header\n".to_owned(), Some("BackupTooNew")),
         ];
         let table: Vec<_> = table.iter().map(|(stderr, reason)| (stderr.as_str(), *reason)).collect();
         assert_explained::<Postgres>(&table);

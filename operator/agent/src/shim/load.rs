@@ -79,7 +79,7 @@ impl Workshop<'_> {
         let group = group(&child);
         let (mut stdout, stderr) = pipes(&mut child)?;
         let name = program_name(&command.program);
-        let mut errors = Scribe::new(&name, &self.redactor, required).without(Blanking::default());
+        let mut errors = Scribe::new(&name, &self.redactor, required).without(Blanking::of(&name));
         let (end, input_taken) = {
             // What it prints may be rows: nobody is shown it.
             let mut nobody = tokio::io::sink();

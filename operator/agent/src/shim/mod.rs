@@ -14,6 +14,7 @@ mod render;
 mod scribe;
 mod secrets;
 mod step;
+mod words;
 
 use std::{
     io,

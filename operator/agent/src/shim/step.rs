@@ -218,7 +218,7 @@ impl Workshop<'_> {
         let replies = sink.replies;
         let mut errors = Scribe::new(&name, &self.redactor, job.stderr_required.as_slice());
         if job.rows {
-            errors = errors.without(Blanking::default());
+            errors = errors.without(Blanking::of(&name));
         }
         let mut chatter = Scribe::new(&name, &self.redactor, NOTHING);
         let end = {

@@ -1,6 +1,7 @@
 //! Who has a place under the caps, who was called to one, and who waits. Every change costs what it changes: nobody looks through
 //! all Jobs or all that wait.
 
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -8,11 +9,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
+use place::{Passing, Place, Stands, Turn, Waiting};
+
 use super::{Caps, Key, Name, Uses, Verdict, Waiter, keys};
 
-/// So long a place is kept for who was called and does not come, and for a Job that was let through and is not seen. Who does not
-/// come goes behind all others. It is noticed when anybody asks or a Job changes; whoever waits asks every five minutes.
+/// So long a place is kept for who was called and does not come: it goes behind all others. It is noticed when anybody asks or a
+/// Job changes; whoever waits asks every five minutes.
 pub const LAPSE: SignedDuration = SignedDuration::from_mins(2);
+
+/// So long a place is kept for a Job that was let through and is not seen. It may be there all the same: it is created within a
+/// pass, which has two minutes, and the watch that tells of it may be silent for almost four. The rest is for beginning that anew.
+const UNSEEN: SignedDuration = SignedDuration::from_mins(7);
+
+/// A pass may come with the time of its beginning, so what is ahead by less than the longest one does not tell of a clock.
+const PASS: SignedDuration = SignedDuration::from_mins(2);
 
 /// Places and those that wait for them. What runs always has its places, even where that breaks a cap: it runs.
 ///
@@ -35,55 +45,9 @@ pub struct Queue {
     jobs: BTreeMap<Name, BTreeSet<Name>>,
     /// By Job: who takes its place over.
     heirs: HashMap<Name, Name>,
-    /// Places that are not kept for ever.
-    since: BTreeSet<(Timestamp, Name)>,
+    passing: Passing,
     /// Objects that were called and not told yet.
     called: Vec<Name>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    waiter: Waiter,
-    /// How often it was called and did not come.
-    late: u32,
-    /// What for; none: it was called.
-    line: Option<Key>,
-}
-
-impl Waiting {
-    fn turn(&self) -> Turn {
-        Turn { late: self.late, slot: self.waiter.slot, job: self.waiter.job.clone() }
-    }
-}
-
-/// The order in which those that wait are served.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    late: u32,
-    slot: Timestamp,
-    job: Name,
-}
-
-#[derive(Debug)]
-struct Place {
-    uses: Uses,
-    /// What it counts under.
-    counted: Vec<Key>,
-    /// Where those count that it replaces, and it will once they are gone.
-    inherits: Vec<Key>,
-    /// Those that it replaces.
-    replaces: Vec<Name>,
-    stands: Stands,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stands {
-    /// It may start, and did not come yet.
-    Called(Timestamp),
-    /// It was let through, and its Job was not seen yet.
-    Entered(Timestamp),
-    /// Its Job was seen.
-    Runs,
 }
 
 impl Queue {
@@ -97,7 +61,7 @@ impl Queue {
             lines: HashMap::new(),
             jobs: BTreeMap::new(),
             heirs: HashMap::new(),
-            since: BTreeSet::new(),
+            passing: Passing::default(),
             called: vec![],
         }
     }
@@ -206,16 +170,17 @@ impl Queue {
         }
     }
 
-    /// Whoever was called or let through and did not come in time makes way.
+    /// Whoever was called or let through and did not come in time makes way. After the clock was set back, its time begins anew.
     pub fn lapse(&mut self, now: Timestamp) {
+        while let Some(job) = self.passing.take_ahead(now) {
+            if let Some(place) = self.places.get(&job) {
+                let stands = place.stands.anew(now);
+                self.stand(&job, stands);
+            }
+        }
         let mut freed = vec![];
-        while let Some((since, job)) = self.since.first().cloned()
-            && since + LAPSE <= now
-        {
-            let Some(place) = self.places.get(&job) else {
-                self.since.pop_first();
-                continue;
-            };
+        while let Some(job) = self.passing.take_late(now) {
+            let Some(place) = self.places.get(&job) else { continue };
             if matches!(place.stands, Stands::Entered(_)) {
                 freed.extend(self.release(&job, now));
             } else if place.replaces.iter().any(|old| self.places.contains_key(old)) {
@@ -301,12 +266,8 @@ impl Queue {
     fn stand(&mut self, job: &Name, stands: Stands) {
         let Some(place) = self.places.get_mut(job) else { return };
         let before = std::mem::replace(&mut place.stands, stands);
-        if let Stands::Called(since) | Stands::Entered(since) = before {
-            self.since.remove(&(since, job.clone()));
-        }
-        if let Stands::Called(since) | Stands::Entered(since) = stands {
-            self.since.insert((since, job.clone()));
-        }
+        self.passing.remove(before, job);
+        self.passing.insert(stands, job);
     }
 
     /// Takes its place from a Job; what its heir does not take is free, and to be offered.

@@ -18,6 +18,8 @@ use crate::{names, observed::ObservedJob, planning::Planning};
 
 /// When to go on after a pass that ended with a refused create.
 const NEXT_PASS: SignedDuration = SignedDuration::from_secs(1);
+/// What was not tried because another create was refused.
+const NEXT_TRY: SignedDuration = SignedDuration::from_secs(30);
 
 /// Something that wants to start.
 struct Wish {
@@ -61,7 +63,8 @@ fn start(draft: &mut Draft<'_>, wish: Wish) {
         if refused.job != wish.job.name {
             // The creates of this pass are over: whatever else wants to start has the next one that gets so far.
             let settled = refused.permanent;
-            return draft.wake_by(if settled { draft.now + NEXT_PASS } else { refused.retry_at });
+            let retry_at = refused.retry_at.min(draft.now + NEXT_TRY);
+            return draft.wake_by(if settled { draft.now + NEXT_PASS } else { retry_at });
         }
         draft.blocked = Some((refused.reason.clone(), refused.message.clone()));
         if refused.permanent {

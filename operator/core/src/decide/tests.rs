@@ -5,6 +5,7 @@ mod fixture;
 mod more;
 mod plugins;
 mod probe;
+mod replace;
 mod retention;
 mod rows;
 mod runs;

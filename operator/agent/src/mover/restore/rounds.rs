@@ -34,15 +34,15 @@ pub(super) struct Rounds<'a> {
 struct Aside<'a> {
     part: &'a Chosen<'a>,
     /// What was in its target before anything was done.
-    found: &'a Found,
+    found: Found,
     failure: Failure,
     /// How many parts had been loaded then.
     loaded: u32,
 }
 
 impl Rounds<'_> {
-    /// Loads all parts. What fails and may need another one is put aside, and is loaded again after the others, in rounds, as long as
-    /// one more part comes in each.
+    /// Loads all parts. What fails and may need another one is cleared, put aside, and loaded again after the others, in rounds, as
+    /// long as one more part comes in each.
     ///
     /// # Errors
     /// Of what does not come in the end the first failure.
@@ -51,14 +51,15 @@ impl Rounds<'_> {
         let mut left = chosen.len();
         for (part, found) in chosen.iter().zip(found) {
             left -= 1;
-            match self.load(part, found, found).await {
+            let found = target::look_before_loading(self.client, self.order, part, found).await?;
+            match self.load(part, &found, &found).await {
                 Ok(()) => {}
                 Err(failure)
                     if may_need_others(part, &failure)
                         && left + aside.len() > 0
                         && aside.len() < MAX_ASIDE =>
                 {
-                    aside.push(self.aside(part, found, failure));
+                    aside.push(self.aside(part, found, failure).await?);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -74,20 +75,20 @@ impl Rounds<'_> {
         let before = aside.len();
         let mut still = Vec::new();
         for waiting in aside {
-            let Aside { part, found, loaded, .. } = waiting;
-            if loaded == self.ledger.parts() {
+            if waiting.loaded == self.ledger.parts() {
                 // Nothing has come since that it could have needed.
                 still.push(waiting);
                 continue;
             }
+            let Aside { part, found, .. } = waiting;
             let now = target::look_again(self.client, self.order, part).await?;
-            match self.load(part, found, &now).await {
+            match self.load(part, &found, &now).await {
                 Ok(()) => self.ledger.note(format!(
                     "{} failed at first and was loaded again after the others: it needs what they bring",
                     part.what()
                 )),
                 Err(failure) if may_need_others(part, &failure) => {
-                    still.push(self.aside(part, found, failure));
+                    still.push(self.aside(part, found, failure).await?);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -125,13 +126,26 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    fn aside<'p>(&self, part: &'p Chosen<'p>, found: &'p Found, failure: Failure) -> Aside<'p> {
+    /// Clears at once what the load has left: whatever is there later may be somebody else's.
+    ///
+    /// # Errors
+    /// That of the load, if its target cannot be cleared now.
+    async fn aside<'p>(
+        &mut self,
+        part: &'p Chosen<'p>,
+        found: Found,
+        failure: Failure,
+    ) -> Result<Aside<'p>, Failure> {
         tracing::warn!(
             part = part.what(),
             error = failure.message,
             "put aside: it may need what another part brings"
         );
-        Aside { part, found, failure, loaded: self.ledger.parts() }
+        if let Err(error) = target::clear_leftovers(self.client, self.order, part).await {
+            tracing::warn!(part = part.what(), error = error.message, "what it left could not be cleared");
+            return Err(failure);
+        }
+        Ok(Aside { part, found, failure, loaded: self.ledger.parts() })
     }
 }
 

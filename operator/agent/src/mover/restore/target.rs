@@ -78,17 +78,75 @@ pub(super) async fn look(
     Ok(all)
 }
 
-/// What a process that gave up has left in one target. Nothing of it was there before, or it might have been replaced.
+/// Looks once more right before a part is loaded for the first time: the first look may be hours ago, in which all bytes were proved
+/// and others were loaded.
 ///
 /// # Errors
-/// The target does not say.
+/// As [`look_again`].
+pub(super) async fn look_before_loading(
+    client: &mut Client,
+    order: &RestoreOrder,
+    part: &Chosen<'_>,
+    found: &Found,
+) -> Result<Found, Failure> {
+    if order.mode == Mode::Replace || part.plan.contents.is_none() {
+        return Ok(found.clone());
+    }
+    look_again(client, order, part).await
+}
+
+/// What is in one target whose first look found nothing in the way.
+///
+/// # Errors
+/// The target does not say; or something has come that nobody allowed to replace: [`Reason::TargetNotEmpty`].
 pub(super) async fn look_again(
     client: &mut Client,
     order: &RestoreOrder,
     part: &Chosen<'_>,
 ) -> Result<Found, Failure> {
     let existing = existing(client, order).await?;
-    found(client, part, existing.as_ref()).await
+    let found = found(client, part, existing.as_ref()).await?;
+    match &found {
+        Found::Full(contents) if order.mode == Mode::Refuse => Err(Failure::new(
+            Reason::TargetNotEmpty,
+            format!(
+                "{} holds {contents}, which this restore did not bring and which was not there when it began: that stays as it is. Find \
+                 out who writes there; then restore anew, under another name (spec.renames), or let it be replaced (spec.mode: \
+                 Replace)",
+                name(part)
+            ),
+        )),
+        _ => Ok(found),
+    }
+}
+
+/// Clears what a load that has just failed has left in its own target. Nothing of it was there before, or it might be replaced.
+///
+/// # Errors
+/// The target does not say, or cannot be cleared.
+pub(super) async fn clear_leftovers(
+    client: &mut Client,
+    order: &RestoreOrder,
+    part: &Chosen<'_>,
+) -> Result<(), Failure> {
+    let existing = existing(client, order).await?;
+    let is_listed = !is_absent(part, existing.as_ref());
+    match contents(client, part).await {
+        Ok(Found::Full(_)) => {}
+        // Not listed and there all the same: the server has made it under another spelling of its name, which a later look would
+        // take for somebody else's.
+        Ok(_) if !is_listed => {}
+        Ok(_) => return Ok(()),
+        // It is not there, so it cannot be looked into.
+        Err(failure) if !is_listed && failure.process.is_some() => return Ok(()),
+        Err(failure) => return Err(failure),
+    }
+    steps(client, part, Stage::Clear).await
+}
+
+fn is_absent(part: &Chosen<'_>, existing: Option<&BTreeSet<String>>) -> bool {
+    let absent = |item: &String| existing.is_some_and(|existing| !existing.contains(item));
+    part.item.as_ref().is_some_and(absent)
 }
 
 async fn found(
@@ -96,11 +154,7 @@ async fn found(
     part: &Chosen<'_>,
     existing: Option<&BTreeSet<String>>,
 ) -> Result<Found, Failure> {
-    let absent = |item: &String| existing.is_some_and(|existing| !existing.contains(item));
-    if part.item.as_ref().is_some_and(absent) {
-        return Ok(Found::Absent);
-    }
-    contents(client, part).await
+    if is_absent(part, existing) { Ok(Found::Absent) } else { contents(client, part).await }
 }
 
 /// None: the plan does not ask.

@@ -45,6 +45,71 @@ fn what_needs_a_later_part_is_loaded_again_after_it() {
     }
 }
 
+/// Hours may pass until a part is loaded again, and others work on the server.
+#[test]
+fn what_was_put_aside_is_cleared_at_once_and_what_others_bring_then_stays() {
+    for (mode, stays) in [(Mode::Refuse, true), (Mode::Replace, false)] {
+        let mut restore = needing(&["a", "b"], &[("a", "b")], Effect::Gradual);
+        restore.order.mode = mode;
+        // While b is loaded somebody puts something where a will be.
+        let finish = "if [ \"$ITEM\" = b ]; then ls \"$HOME/../db\" \"$HOME/../db/a\" > \"$HOME/../seen\"; \
+                      echo mine > \"$HOME/../db/a/orders\"; fi";
+        restore.order.plan.parts[0].finish = vec![step("do the rest", finish)];
+        if stays {
+            let words = ["dump \"a\" holds orders, which this restore did not bring"];
+            let (report, _) = restore.fails(Reason::TargetNotEmpty, Target::Incomplete, &words);
+            assert_eq!(report.parts, 1);
+            assert_eq!(loads(&restore), ["a", "b"]);
+        } else {
+            restore.succeeds();
+            assert_eq!(loads(&restore), ["a", "b", "a"]);
+        }
+        let seen = fs::read_to_string(restore.pod.path("/run/db-backup/seen")).unwrap();
+        assert!(!seen.contains("half"), "{seen}");
+        assert_eq!(restore.databases().join("a/orders").exists(), stays);
+    }
+}
+
+#[test]
+fn what_others_bring_before_a_part_is_loaded_stays() {
+    let mut restore = needing(&["a", "b"], &[], Effect::Gradual);
+    let finish = "mkdir \"$HOME/../db/b\"; echo mine > \"$HOME/../db/b/orders\"";
+    restore.order.plan.parts[0].finish = vec![step("do the rest", finish)];
+    let words = ["dump \"b\" holds orders, which this restore did not bring"];
+    restore.fails(Reason::TargetNotEmpty, Target::Incomplete, &words);
+    assert_eq!(loads(&restore), ["a"]);
+    assert_eq!(fs::read_to_string(restore.databases().join("b/orders")).unwrap(), "mine\n");
+}
+
+#[test]
+fn a_load_whose_target_does_not_answer_then_is_not_tried_again() {
+    let mut restore = needing(&["a", "b"], &[("a", "b")], Effect::Gradual);
+    let listing = "ls -1 \"$HOME/../db\" && ! [ -e \"$HOME/../loads\" ]";
+    restore.order.plan.existing = Some(Listing { items: sh(listing), separator: Separator::Newline });
+    restore.fails(Reason::LoadFailed, Target::Incomplete, &["dump \"a\" was not restored"]);
+    assert_eq!(loads(&restore), ["a"]);
+}
+
+/// As MySQL does with `lower_case_table_names`.
+#[test]
+fn what_is_left_under_another_spelling_of_its_name_is_cleared() {
+    let mut restore = needing(&["A", "b"], &[("A", "b")], Effect::Gradual);
+    let plan = &mut restore.order.plan.parts[0];
+    let lower = "ITEM=$(echo \"$ITEM\" | tr A-Z a-z); ";
+    let create = "! [ -e \"$HOME/../db/$ITEM\" ] && mkdir \"$HOME/../db/$ITEM\"";
+    plan.create = vec![step("make the folder", &format!("{lower}{create}"))];
+    plan.clear = vec![step("drop the folder", &format!("{lower}rm -r \"$HOME/../db/$ITEM\""))];
+    plan.contents = Some(with_item(sh(&format!("{lower}ls \"$HOME/../db/$ITEM\""))));
+    plan.finish.clear();
+    let script = "ITEM=$(echo \"$ITEM\" | tr A-Z a-z); echo \"$ITEM\" >> \"$HOME/../loads\"; \
+                  if [ \"$ITEM\" = a ] && ! [ -e \"$HOME/../db/b/data\" ]; then head -c 1000 > \"$HOME/../db/a/half\"; exit 1; fi; \
+                  cat > \"$HOME/../db/$ITEM/data\"";
+    plan.load.process = with_item(sh(script));
+    restore.succeeds();
+    assert_eq!(loads(&restore), ["a", "b", "a"]);
+    assert!(restore.databases().join("a/data").exists() && !restore.databases().join("a/half").exists());
+}
+
 #[test]
 fn what_nothing_helps_fails_as_soon_as_a_round_brings_nothing() {
     let restore = needing(&["a", "b", "c", "d"], &[("a", "x"), ("b", "c"), ("c", "a")], Effect::Gradual);

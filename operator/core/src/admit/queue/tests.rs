@@ -114,10 +114,50 @@ fn a_place_lapses_if_who_was_called_does_not_come_and_who_lapsed_comes_last() {
     assert_eq!(called(&mut queue), ["c"]);
     queue.enter(&name("c-1"), at(132));
     // Let through, and its Job is never seen.
-    queue.lapse(at(252));
+    queue.lapse(at(132 + 420));
     assert_eq!(called(&mut queue), ["a"]);
-    queue.lapse(at(400));
+    queue.lapse(at(700));
     assert_eq!(called(&mut queue), ["a"], "nobody else wants it");
+}
+
+#[test]
+fn a_job_that_was_created_while_its_watch_was_silent_is_not_overtaken() {
+    let mut queue = one();
+    // The pass takes two minutes, and the watch is found dead 230 seconds later.
+    queue.ask(waiter("a-1", 1, uses("")), at(1));
+    queue.enter(&name("a-1"), at(1));
+    for second in [122, 242, 352, 420] {
+        assert_eq!(queue.ask(waiter("b-1", 2, uses("")), at(second)), wait(Cap::All, 1, 1), "{second}");
+    }
+    queue.lapse(at(421));
+    assert_eq!(called(&mut queue), ["b"], "there is none");
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_place_longer() {
+    for (enters, limit) in [(false, 120), (true, 420)] {
+        let mut queue = one();
+        queue.ask(waiter("a-1", 1, uses("")), at(90_000));
+        if enters {
+            queue.enter(&name("a-1"), at(90_000));
+        }
+        assert!(queue.ask(waiter("b-1", 2, uses("")), at(1000)) != START);
+        queue.lapse(at(1000 + limit - 1));
+        assert!(called(&mut queue).is_empty());
+        queue.lapse(at(1000 + limit));
+        assert_eq!(called(&mut queue), ["b"]);
+    }
+}
+
+#[test]
+fn a_pass_that_asks_with_the_time_of_its_beginning_shortens_no_place() {
+    let mut queue = one();
+    queue.ask(waiter("a-1", 1, uses("")), at(220));
+    assert!(queue.ask(waiter("b-1", 2, uses("")), at(100)) != START);
+    queue.lapse(at(339));
+    assert!(called(&mut queue).is_empty());
+    queue.lapse(at(340));
+    assert_eq!(called(&mut queue), ["b"]);
 }
 
 #[test]
@@ -233,11 +273,9 @@ impl Queue {
         assert_eq!(turns, self.lines.values().map(BTreeSet::len).sum::<usize>());
         assert!(self.lines.values().all(|line| !line.is_empty()));
         assert_eq!(self.waiting.len(), self.jobs.values().map(BTreeSet::len).sum::<usize>());
-        let passing = self.places.iter().filter_map(|(job, place)| match place.stands {
-            Stands::Called(since) | Stands::Entered(since) => Some((since, job.clone())),
-            Stands::Runs => None,
-        });
-        assert_eq!(passing.collect::<BTreeSet<_>>(), self.since);
+        let mut passing = Passing::default();
+        self.places.iter().for_each(|(job, place)| passing.insert(place.stands, job));
+        assert_eq!((&passing.called, &passing.entered), (&self.passing.called, &self.passing.entered));
         for (old, heir) in &self.heirs {
             assert!(self.places.contains_key(old) && self.places[heir].replaces.contains(old));
         }
@@ -284,7 +322,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (job.clone(), any_uses()).prop_map(|(job, uses)| Step::Runs(job, uses)),
         3 => job.clone().prop_map(Step::Ended),
         1 => job.prop_map(Step::Gone),
-        1 => (0..200_i64).prop_map(Step::Later),
+        1 => (-400..600_i64).prop_map(Step::Later),
     ]
 }
 
@@ -331,6 +369,10 @@ proptest! {
                 Step::Later(seconds) => {
                     now += SignedDuration::from_secs(seconds);
                     queue.lapse(now);
+                    for (all, limit) in [(&queue.passing.called, LAPSE), (&queue.passing.entered, UNSEEN)] {
+                        let kept = |since| (-PASS..limit).contains(&now.duration_since(since));
+                        prop_assert!(all.iter().all(|(since, _)| kept(*since)), "{:?} {:?}", now, all);
+                    }
                 }
             }
             queue.check();
@@ -349,6 +391,7 @@ proptest! {
             }
         }
         prop_assert!(queue.waiting.is_empty() && queue.places.is_empty() && queue.taken.is_empty());
-        prop_assert!(queue.heirs.is_empty() && queue.since.is_empty());
+        prop_assert!(queue.heirs.is_empty());
+        prop_assert!(queue.passing.called.is_empty() && queue.passing.entered.is_empty());
     }
 }

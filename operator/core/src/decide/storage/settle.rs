@@ -47,7 +47,7 @@ pub(super) fn moved(draft: &mut Draft<'_>, storage: &Storage) {
         if let Some(there) = record.location.as_ref().filter(|there| **there != here) {
             let told = format!(
                 "it wrote to {there}, and spec.storageDestination was changed since: nobody has looked there. A backup that is whole \
-                 can be restored by spec.source.location of a DatabaseRestore"
+                 can be restored by spec.source.storage of a DatabaseRestore"
             );
             conclude(draft, &record, Settled::Unknown, &told);
         }

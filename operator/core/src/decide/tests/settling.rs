@@ -83,7 +83,7 @@ fn a_run_that_wrote_elsewhere_is_not_looked_for_here() {
     let status = world.settle("01:11");
     assert_eq!(status.recent_runs[0].settled, Some(Settled::Unknown));
     let told = status.recent_runs[0].message.as_deref().unwrap();
-    assert!(told.contains("wrote to s3://backups/") && told.contains("spec.source.location"), "{told}");
+    assert!(told.contains("wrote to s3://backups/") && told.contains("spec.source.storage"), "{told}");
     assert!(world.decide("01:12").catalogue.is_none(), "it stays so");
 }
 
