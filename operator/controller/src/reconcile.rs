@@ -122,7 +122,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
         return Ok(wake(&decision, context));
     }
     if context.own.may_start(&seen.with(&answer, None), &decision) {
-        return start(seen, decision, &answer, now, context).await;
+        return Box::pin(start(seen, decision, &answer, now, context)).await;
     }
     if context.own.may_tell(&seen.with(&answer, None), &decision) {
         return tell(&seen, &decision, context).await;
@@ -136,7 +136,7 @@ async fn pass(object: &DatabaseBackup, context: &Context) -> Result<Action, Erro
     let Some(answer) = context.planner.plan(&seen.object).await else {
         return Ok(Action::requeue(UNTIL_LOADED));
     };
-    act(seen, &answer, context).await
+    Box::pin(act(seen, &answer, context)).await
 }
 
 /// Starts a slot, and no more: whatever else there is to say has the time that the slots of other objects do not have. The Job's
