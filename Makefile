@@ -92,10 +92,10 @@ bench: plugins ## figures, as ratios to a peer or a floor of the same run; PART=
 	$(CARGO) build $(BINARIES) --bin dbbackup-bench
 	@. tests/lib/common.sh && $(RELEASE)/dbbackup-bench $(TARGET)/wasm32-wasip2/plugin $(RELEASE) "$$cache/bin/versitygw" $(PART)
 
-bench-scale: plugins ## 1,000 and 10,000 objects on an API server of their own, beside CronJobs; some 25 minutes
+bench-scale: plugins ## 1,000 and 10,000 objects on an API server of their own, beside CronJobs; some 25 minutes; PART=skew or many
 	$(CARGO) build $(BINARIES) --bin dbbackup-bench
 	@$(RELEASE)/dbbackup-bench scale "$$(tests/cluster/build)" deploy/crds $(RELEASE)/operator \
-	  $(TARGET)/wasm32-wasip2/plugin
+	  $(TARGET)/wasm32-wasip2/plugin $(PART)
 
 crds: ## generates deploy/crds from operator/api
 	@mkdir -p target

@@ -27,10 +27,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
-    if let [what, components, crds, operator, plugins] = arguments.as_slice()
+    if let [what, components, crds, operator, plugins, part @ ..] = arguments.as_slice()
         && what.as_os_str() == "scale"
     {
-        return scale::run((components, crds), (operator, plugins));
+        return scale::run((components, crds), (operator, plugins), part);
     }
     let (places, part) = arguments.split_at(arguments.len().min(3));
     let [plugins, binaries, s3_server] = places else {
