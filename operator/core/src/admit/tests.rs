@@ -31,3 +31,25 @@ fn what_a_run_uses_is_found_again_on_its_job() {
         );
     }
 }
+
+#[test]
+fn stores_are_told_apart_by_what_makes_them_another_one() {
+    let destination = |storage: serde_json::Value| {
+        let object = serde_json::from_value(json!({
+            "metadata": {"name": "orders", "namespace": "shop"},
+            "spec": {"schedule": "@daily", "databaseType": "postgres", "storageDestination": storage},
+        }));
+        Uses::of(&object.unwrap(), false).destination.unwrap()
+    };
+    for (storage, expected) in [
+        (json!({"type": "azure", "bucket": "b", "secretName": "a"}), "azure:shop/a/b"),
+        (
+            json!({"type": "azure", "bucket": "b", "secretName": "a", "endpoint": "https://x/"}),
+            "azure:https://x/b",
+        ),
+        (json!({"type": "s3", "bucket": "b", "secretName": "a"}), "s3:/b"),
+        (json!({"type": "s3", "bucket": "b", "endpoint": "https://x"}), "s3:https://x/b"),
+    ] {
+        assert_eq!(destination(storage), expected);
+    }
+}
