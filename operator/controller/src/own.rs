@@ -132,14 +132,7 @@ fn tells_only(observed: &Observed<'_>, decision: &Decision) -> bool {
 }
 
 fn does_nothing_else(decision: &Decision) -> bool {
-    let Decision { heir, probe, catalogue, delete, snapshots, marks, prune, .. } = decision;
-    heir.is_none()
-        && probe.is_none()
-        && catalogue.is_none()
-        && delete.is_empty()
-        && snapshots.is_empty()
-        && marks.is_empty()
-        && prune.is_empty()
+    decision.heir.is_none() && decision.only_starts()
 }
 
 #[cfg(test)]
@@ -178,19 +171,7 @@ mod tests {
     }
 
     fn nothing() -> Decision {
-        Decision {
-            create: vec![],
-            heir: None,
-            probe: None,
-            catalogue: None,
-            status: Some(DatabaseBackupStatus::default()),
-            delete: vec![],
-            events: vec![],
-            wake_at: at(),
-            snapshots: vec![],
-            marks: vec![],
-            prune: vec![],
-        }
+        Decision { status: Some(DatabaseBackupStatus::default()), ..Decision::nothing(at()) }
     }
 
     fn start(trigger: Trigger) -> Decision {

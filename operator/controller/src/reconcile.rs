@@ -234,14 +234,7 @@ async fn tell(seen: &Seen, decision: &Decision, context: &Context) -> Result<Act
 }
 
 fn is_rest(object: &DatabaseBackup, decision: &Decision) -> bool {
-    decision.create.is_empty()
-        && decision.probe.is_none()
-        && decision.catalogue.is_none()
-        && decision.delete.is_empty()
-        && decision.snapshots.is_empty()
-        && decision.marks.is_empty()
-        && decision.prune.is_empty()
-        && !report::differs(object, decision)
+    decision.create.is_empty() && decision.only_starts() && !report::differs(object, decision)
 }
 
 /// The API server says that there is no such object. The watch will say so too, and then nobody looks again; if it does not,

@@ -71,6 +71,35 @@ pub struct Decision {
     pub prune: Vec<Prune>,
 }
 
+impl Decision {
+    /// Nothing to do and nothing to say until then.
+    pub fn nothing(wake_at: Timestamp) -> Self {
+        Self {
+            create: vec![],
+            heir: None,
+            probe: None,
+            catalogue: None,
+            status: None,
+            delete: vec![],
+            events: vec![],
+            wake_at,
+            snapshots: vec![],
+            marks: vec![],
+            prune: vec![],
+        }
+    }
+
+    /// Whether nothing is to be done but to start runs and to say so.
+    pub fn only_starts(&self) -> bool {
+        self.probe.is_none()
+            && self.catalogue.is_none()
+            && self.delete.is_empty()
+            && self.snapshots.is_empty()
+            && self.marks.is_empty()
+            && self.prune.is_empty()
+    }
+}
+
 /// A `DatabaseSnapshot` to create.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSnapshot {
@@ -151,19 +180,7 @@ pub fn decide(observed: &Observed<'_>, now: Timestamp) -> Decision {
     let now = whole_seconds(now);
     if observed.object.metadata.deletion_timestamp.is_some() {
         // Its Jobs go with it, by owner reference; what is in storage stays.
-        return Decision {
-            create: vec![],
-            heir: None,
-            probe: None,
-            catalogue: None,
-            status: None,
-            delete: vec![],
-            events: vec![],
-            wake_at: now + LONGEST_WAIT,
-            snapshots: vec![],
-            marks: vec![],
-            prune: vec![],
-        };
+        return Decision::nothing(now + LONGEST_WAIT);
     }
     let mut draft = Draft::new(observed, now);
     runs::settle(&mut draft);

@@ -227,19 +227,7 @@ fn what_was_refused_gives_its_place_back_and_what_may_exist_does_not() {
         permanent: false,
         retry_at: now(),
     };
-    let decision = Decision {
-        create: both.to_vec(),
-        heir: None,
-        probe: None,
-        catalogue: None,
-        status: None,
-        delete: vec![],
-        events: vec![],
-        wake_at: now(),
-        snapshots: vec![],
-        marks: vec![],
-        prune: vec![],
-    };
+    let decision = Decision { create: both.to_vec(), ..Decision::nothing(now()) };
     world.gate.created(&object("a"), &decision, Some(&refused), now());
     assert_eq!(world.enters("b-1"), Ok(()));
     assert!(world.enters("c-1").is_err(), "a-1 was created");
