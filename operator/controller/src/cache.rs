@@ -1,182 +1,316 @@
-//! What the watches know: each object by its name, and by the name of the object that it belongs to, which a label says. The second way
-//! in is an index: a pass over one of 10,000 objects must not look through the Jobs of all of them.
+//! What the watches know: what is kept of each object, by its name and by the name of the object that it belongs to, which a label
+//! says. A pass over one of 10,000 objects must not look through the Jobs of all of them.
+//!
+//! Of Jobs, pods and snapshots no more is kept than is read. The API's types take 2.5 KB for a Job or a pod whatever is in it, and the
+//! strings come on top; what is kept of a Job takes less than one.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use dbbackup_api::APP_LABEL;
-use futures::{FutureExt as _, Stream, TryStreamExt, future::BoxFuture};
+use dbbackup_api::{APP_LABEL, DatabaseSnapshot};
+use dbbackup_core::{
+    admit::{Name, Uses},
+    observed::{ObservedJob, ObservedPod},
+};
+use futures::{
+    FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, ready},
+};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Resource, ResourceExt,
     runtime::{
-        WatchStreamExt,
-        reflector::{self, ObjectRef, Store, store::Writer},
+        WatchStreamExt as _,
         watcher::{self, watcher},
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tracing::warn;
+
+use crate::context::WatchedSnapshot;
 
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 pub(crate) const WATCH_SECONDS: u32 = 200;
 
-/// Namespace and name of an object; the names of those that belong to it, and perhaps of some that did.
-type Names = HashMap<(String, String), BTreeSet<String>>;
+/// What is kept of an object.
+pub(crate) trait Kept: Send + Sync + 'static {
+    /// The object as it is watched.
+    type Of: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static;
+
+    /// Takes from it what is read.
+    fn keep(object: Self::Of) -> Self;
+}
+
+/// A Job, without its spec and its pods.
+#[derive(Debug)]
+pub(crate) struct KeptJob {
+    pub(crate) job: ObservedJob,
+    /// As long as it is not finished.
+    pub(crate) uses: Option<Box<Uses>>,
+}
+
+impl Kept for KeptJob {
+    type Of = Job;
+
+    fn keep(mut job: Job) -> Self {
+        // Nobody reads it.
+        job.spec = None;
+        let observed = ObservedJob::read(&job);
+        let uses = observed.is_active().then(|| Box::new(Uses::of_job(&job)));
+        Self { job: observed, uses }
+    }
+}
+
+impl Kept for ObservedPod {
+    type Of = Pod;
+
+    fn keep(pod: Pod) -> Self {
+        Self::read(&pod)
+    }
+}
+
+/// A snapshot; none that cannot be read. To another one nothing can be said or done; that it has its name is found when it is in the
+/// way.
+#[derive(Debug)]
+pub(crate) struct KeptSnapshot(pub(crate) Option<Arc<DatabaseSnapshot>>);
+
+impl Kept for KeptSnapshot {
+    type Of = WatchedSnapshot;
+
+    fn keep(snapshot: WatchedSnapshot) -> Self {
+        Self(snapshot.0.ok().map(Arc::new))
+    }
+}
 
 /// The reading end.
-pub(crate) struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
-    objects: Store<K>,
+pub(crate) struct Cache<T> {
     label: &'static str,
-    names: Arc<Mutex<Names>>,
+    state: Arc<Mutex<State<T>>>,
+    listed: watch::Receiver<bool>,
 }
 
 /// The writing end.
-pub(crate) struct CacheWriter<K: Resource<DynamicType = ()> + Clone + 'static> {
-    writer: Writer<K>,
-    cache: Cache<K>,
+pub(crate) struct CacheWriter<T> {
+    cache: Cache<T>,
+    listed: watch::Sender<bool>,
+}
+
+/// What a watch tells.
+pub(crate) enum Told<T> {
+    /// One is there, or has changed.
+    There(Name, Arc<T>),
+    Gone(Name),
+    /// All were listed; whatever the list did not tell of is gone.
+    Listed,
+}
+
+struct State<T> {
+    all: All<T>,
+    /// What a list that is under way has told so far.
+    listing: All<T>,
+}
+
+struct All<T> {
+    /// By namespace and name of the object they belong to; their own names.
+    belonging: HashMap<Name, BTreeMap<String, Arc<T>>>,
+    /// By its own name: the name of the object it belongs to.
+    to: HashMap<Name, String>,
+}
+
+impl<T> Default for All<T> {
+    fn default() -> Self {
+        Self { belonging: HashMap::new(), to: HashMap::new() }
+    }
+}
+
+impl<T> All<T> {
+    fn put(&mut self, name: Name, to: String, one: Arc<T>) {
+        self.remove(&name);
+        self.belonging.entry((name.0.clone(), to.clone())).or_default().insert(name.1.clone(), one);
+        self.to.insert(name, to);
+    }
+
+    fn remove(&mut self, name: &Name) {
+        let Some(to) = self.to.remove(name) else { return };
+        let key = (name.0.clone(), to);
+        if let Some(belonging) = self.belonging.get_mut(&key) {
+            belonging.remove(&name.1);
+            if belonging.is_empty() {
+                self.belonging.remove(&key);
+            }
+        }
+    }
 }
 
 /// An empty cache of what has our labels, `label` with the name of the object it belongs to among them.
-pub(crate) fn cache<K>(label: &'static str) -> (Cache<K>, CacheWriter<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let (objects, writer) = reflector::store();
-    let cache = Cache { objects, label, names: Arc::default() };
-    let writer = CacheWriter { writer, cache: cache.clone() };
+pub(crate) fn cache<T>(label: &'static str) -> (Cache<T>, CacheWriter<T>) {
+    let (sender, listed) = watch::channel(false);
+    let state = State { all: All::default(), listing: All::default() };
+    let cache = Cache { label, state: Arc::new(Mutex::new(state)), listed };
+    let writer = CacheWriter { cache: cache.clone(), listed: sender };
     (cache, writer)
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Cache<K> {
+impl<T> Clone for Cache<T> {
     fn clone(&self) -> Self {
-        Self { objects: self.objects.clone(), label: self.label, names: Arc::clone(&self.names) }
+        Self { label: self.label, state: Arc::clone(&self.state), listed: self.listed.clone() }
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
-    /// The one of this name.
-    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.objects.get(&ObjectRef::new(name).within(namespace))
+impl<T> Cache<T> {
+    /// Those that belong to an object, by name.
+    pub(crate) fn of(&self, namespace: &str, object: &str) -> Vec<Arc<T>> {
+        let key = (namespace.to_owned(), object.to_owned());
+        self.lock().all.belonging.get(&key).map(|all| all.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// Those that belong to an object, by name.
-    pub(crate) fn of(&self, namespace: &str, object: &str) -> Vec<Arc<K>> {
+    /// The one of this name, if it belongs to this object.
+    pub(crate) fn get(&self, (namespace, name): (&str, &str), object: &str) -> Option<Arc<T>> {
         let key = (namespace.to_owned(), object.to_owned());
-        let names = self.lock().get(&key).cloned().unwrap_or_default();
-        let found = names.iter().filter_map(|name| self.get(namespace, name));
-        // It may belong to another one by now.
-        found.filter(|one| self.object_of(one.as_ref()).as_deref() == Some(object)).collect()
+        self.lock().all.belonging.get(&key)?.get(name).cloned()
+    }
+
+    /// All of them, in no order.
+    pub(crate) fn all(&self) -> Vec<(Name, Arc<T>)> {
+        let state = self.lock();
+        let one = |namespace: &String, (name, one): (&String, &Arc<T>)| {
+            ((namespace.clone(), name.clone()), Arc::clone(one))
+        };
+        state
+            .all
+            .belonging
+            .iter()
+            .flat_map(|((namespace, _), all)| all.iter().map(|kept| one(namespace, kept)))
+            .collect()
     }
 
     /// When the first list is there. Never, if the writing end has gone.
     pub(crate) fn listed(&self) -> BoxFuture<'static, ()>
     where
-        K: Send + Sync,
+        T: Send + Sync,
     {
-        let objects = self.objects.clone();
+        let mut listed = self.listed.clone();
         let listed = async move {
-            if objects.wait_until_ready().await.is_err() {
+            if listed.wait_for(|listed| *listed).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
         listed.boxed()
     }
 
-    fn object_of(&self, one: &K) -> Option<String> {
-        one.meta().labels.as_ref()?.get(self.label).cloned()
-    }
-
-    /// What the store has been told before.
-    fn note(&self, event: &watcher::Event<K>) {
-        match event {
-            watcher::Event::Init => {}
-            watcher::Event::Apply(one) | watcher::Event::InitApply(one) => {
-                self.add(&mut self.lock(), one);
-            }
-            watcher::Event::Delete(one) => self.remove(one),
-            // What went while the watch was broken is in no event.
-            watcher::Event::InitDone => {
-                let mut all = Names::new();
-                self.objects.state().iter().for_each(|one| self.add(&mut all, one));
-                *self.lock() = all;
-            }
-        }
-    }
-
-    fn add(&self, names: &mut Names, one: &K) {
-        if let Some(object) = self.object_of(one) {
-            names.entry((one.namespace().unwrap_or_default(), object)).or_default().insert(one.name_any());
-        }
-    }
-
-    fn remove(&self, one: &K) {
-        let Some(object) = self.object_of(one) else { return };
-        let key = (one.namespace().unwrap_or_default(), object);
-        let mut names = self.lock();
-        if let Some(of_object) = names.get_mut(&key) {
-            of_object.remove(&one.name_any());
-            if of_object.is_empty() {
-                names.remove(&key);
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K> CacheWriter<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    /// Watches, and tells what has changed once it can be found. `slim` drops what nobody reads.
-    pub(crate) fn watch(
-        self,
-        api: Api<K>,
-        slim: fn(&mut K),
-    ) -> impl Stream<Item = Result<K, watcher::Error>> + use<K> {
-        self.watch_and_tell(api, slim, |_, _| {})
+impl<T: Kept> Cache<T> {
+    /// Takes in an event: what there is to tell of it, and the object to which the event matters.
+    fn note(&self, event: watcher::Event<T::Of>) -> (Option<Told<T>>, Option<Name>) {
+        let mut state = self.lock();
+        match event {
+            watcher::Event::Init => {
+                state.listing = All::default();
+                (None, None)
+            }
+            watcher::Event::InitApply(object) => {
+                let (name, to) = self.names(&object);
+                if let Some((_, to)) = &to {
+                    state.listing.put(name, to.clone(), Arc::new(T::keep(object)));
+                }
+                (None, to)
+            }
+            watcher::Event::InitDone => {
+                state.all = std::mem::take(&mut state.listing);
+                (Some(Told::Listed), None)
+            }
+            watcher::Event::Apply(object) => {
+                let (name, to) = self.names(&object);
+                let Some((_, of)) = &to else {
+                    state.all.remove(&name);
+                    return (Some(Told::Gone(name)), None);
+                };
+                let one = Arc::new(T::keep(object));
+                state.all.put(name.clone(), of.clone(), Arc::clone(&one));
+                (Some(Told::There(name, one)), to)
+            }
+            watcher::Event::Delete(object) => {
+                let (name, to) = self.names(&object);
+                state.all.remove(&name);
+                (Some(Told::Gone(name)), to)
+            }
+        }
     }
 
-    /// The same; `told` hears of every event, and gets what there is after it.
-    pub(crate) fn watch_and_tell<F>(
-        self,
-        api: Api<K>,
-        slim: fn(&mut K),
-        told: F,
-    ) -> impl Stream<Item = Result<K, watcher::Error>> + use<K, F>
+    /// Its own name, and that of the object it belongs to. By label: pods are owned by Jobs, and a foreign Job under our name is of
+    /// interest as well.
+    fn names(&self, object: &T::Of) -> (Name, Option<Name>) {
+        let namespace = object.namespace().unwrap_or_default();
+        let to = object.labels().get(self.label).map(|to| (namespace.clone(), to.clone()));
+        ((namespace, object.name_any()), to)
+    }
+}
+
+impl<T: Kept> CacheWriter<T> {
+    /// Watches, and tells which object is to be looked at once what has changed can be found.
+    pub(crate) fn watch(self, api: Api<T::Of>) -> impl Stream<Item = Name> + use<T> {
+        self.watch_and_tell(api, |_, _| {})
+    }
+
+    /// The same; `told` hears of every change, and gets what there is after it.
+    pub(crate) fn watch_and_tell<F>(self, api: Api<T::Of>, told: F) -> impl Stream<Item = Name> + use<T, F>
     where
-        F: Fn(&watcher::Event<K>, &Store<K>),
+        F: Fn(&Told<T>, &Cache<T>),
     {
-        let Self { writer, cache } = self;
         let (label, value) = APP_LABEL;
-        let selector = format!("{label}={value},{}", cache.label);
+        let selector = format!("{label}={value},{}", self.cache.label);
         watcher(api, watcher::Config::default().labels(&selector).timeout(WATCH_SECONDS))
             .default_backoff()
-            .modify(move |object| {
-                object.meta_mut().managed_fields = None;
-                slim(object);
-            })
-            .reflect(writer)
-            .inspect_ok(move |event| {
-                cache.note(event);
-                told(event, &cache.objects);
-            })
-            .touched_objects()
             .inspect_err(|error| warn!(error = %error, "watch"))
+            .filter_map(move |event| ready(event.ok().and_then(|event| self.take_in(event, &told))))
+    }
+
+    fn take_in(&self, event: watcher::Event<T::Of>, told: impl Fn(&Told<T>, &Cache<T>)) -> Option<Name> {
+        let (news, object) = self.cache.note(event);
+        if let Some(news) = &news {
+            told(news, &self.cache);
+        }
+        if matches!(news, Some(Told::Listed)) {
+            self.listed.send_replace(true);
+        }
+        object
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::api::batch::v1::Job;
+pub(crate) mod tests {
     use kube::runtime::watcher::Event;
 
     use super::*;
+
+    /// A cache, and the watch that tells it.
+    pub(crate) struct Watch {
+        pub(crate) cache: Cache<KeptJob>,
+        writer: CacheWriter<KeptJob>,
+    }
+
+    impl Watch {
+        pub(crate) fn new(label: &'static str) -> Self {
+            let (cache, writer) = cache(label);
+            Self { cache, writer }
+        }
+
+        pub(crate) fn tell(
+            &self,
+            events: impl IntoIterator<Item = Event<Job>>,
+            told: impl Fn(&Told<KeptJob>, &Cache<KeptJob>),
+        ) -> Vec<Option<Name>> {
+            events.into_iter().map(|event| self.writer.take_in(event, &told)).collect()
+        }
+    }
 
     const LABEL: &str = "of";
 
@@ -185,61 +319,90 @@ mod tests {
         serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap()
     }
 
-    struct Told {
-        cache: Cache<Job>,
-        writer: CacheWriter<Job>,
-    }
+    struct World(Watch);
 
-    impl Told {
-        fn new() -> Self {
-            let (cache, writer) = cache(LABEL);
-            Self { cache, writer }
-        }
-
-        fn tell(&mut self, events: impl IntoIterator<Item = Event<Job>>) {
-            for event in events {
-                self.writer.writer.apply_watcher_event(&event);
-                self.cache.note(&event);
-            }
+    impl World {
+        fn tell(&self, events: impl IntoIterator<Item = Event<Job>>) -> Vec<String> {
+            let woken = self.0.tell(events, |_, _| {});
+            woken.into_iter().flatten().map(|(_, name)| name).collect()
         }
 
         fn of(&self, object: &str) -> Vec<String> {
-            self.cache.of("shop", object).iter().map(|job| job.name_any()).collect()
+            self.0.cache.of("shop", object).iter().map(|kept| kept.job.name.clone()).collect()
         }
+
+        fn kept(&self) -> usize {
+            let state = self.0.cache.lock();
+            assert_eq!(state.all.to.len(), state.all.belonging.values().map(BTreeMap::len).sum::<usize>());
+            state.all.belonging.len()
+        }
+    }
+
+    fn world() -> World {
+        World(Watch::new(LABEL))
     }
 
     #[test]
     fn they_are_found_by_the_object_they_belong_to() {
-        let mut told = Told::new();
-        told.tell([
+        let world = world();
+        let woken = world.tell([
             Event::Apply(job("b", "orders")),
             Event::Apply(job("a", "orders")),
             Event::Apply(job("c", "bills")),
         ]);
-        assert_eq!(told.of("orders"), ["a", "b"]);
-        assert_eq!(told.of("bills"), ["c"]);
-        assert!(told.cache.of("other", "orders").is_empty());
-        told.tell([Event::Delete(job("a", "orders")), Event::Delete(job("c", "bills"))]);
-        assert_eq!(told.of("orders"), ["b"]);
-        assert_eq!(told.cache.lock().len(), 1, "nothing is kept of what is gone");
+        assert_eq!(woken, ["orders", "orders", "bills"]);
+        assert_eq!(world.of("orders"), ["a", "b"]);
+        assert_eq!(world.of("bills"), ["c"]);
+        let cache = &world.0.cache;
+        assert!(cache.of("other", "orders").is_empty());
+        assert!(cache.get(("shop", "a"), "orders").is_some() && cache.get(("shop", "a"), "bills").is_none());
+        let woken = world.tell([Event::Delete(job("a", "orders")), Event::Delete(job("c", "bills"))]);
+        assert_eq!(woken, ["orders", "bills"]);
+        assert_eq!(world.of("orders"), ["b"]);
+        assert_eq!(world.kept(), 1, "nothing is kept of what is gone");
     }
 
     #[test]
     fn one_that_changes_hands_is_found_at_its_new_owner_only() {
-        let mut told = Told::new();
-        told.tell([Event::Apply(job("a", "orders")), Event::Apply(job("a", "bills"))]);
-        assert!(told.of("orders").is_empty());
-        assert_eq!(told.of("bills"), ["a"]);
+        let world = world();
+        world.tell([Event::Apply(job("a", "orders")), Event::Apply(job("a", "bills"))]);
+        assert!(world.of("orders").is_empty());
+        assert_eq!(world.of("bills"), ["a"]);
+        assert_eq!(world.kept(), 1);
     }
 
     #[test]
     fn what_went_while_the_watch_was_broken_is_gone_and_until_then_all_is_there() {
-        let mut told = Told::new();
-        told.tell([Event::Apply(job("a", "orders")), Event::Apply(job("b", "orders"))]);
-        told.tell([Event::Init, Event::InitApply(job("c", "orders"))]);
-        assert_eq!(told.of("orders"), ["a", "b"]);
-        told.tell([Event::InitDone]);
-        assert_eq!(told.of("orders"), ["c"]);
-        assert_eq!(told.cache.lock().len(), 1);
+        let world = world();
+        world.tell([Event::Apply(job("a", "orders")), Event::Apply(job("b", "orders"))]);
+        assert_eq!(world.tell([Event::Init, Event::InitApply(job("c", "orders"))]), ["orders"]);
+        assert_eq!(world.of("orders"), ["a", "b"]);
+        // It broke again.
+        world.tell([Event::Init, Event::InitApply(job("d", "orders"))]);
+        world.tell([Event::InitDone]);
+        assert_eq!(world.of("orders"), ["d"]);
+        assert_eq!(world.kept(), 1);
+    }
+
+    #[tokio::test]
+    async fn all_are_listed_when_whoever_listens_was_told() {
+        let world = world();
+        let listed = world.0.cache.listed();
+        world.tell([Event::Init, Event::InitApply(job("a", "orders"))]);
+        world.0.tell([Event::InitDone], |told, all| {
+            assert!(matches!(told, Told::Listed) && !*all.listed.borrow() && all.all().len() == 1);
+        });
+        listed.await;
+    }
+
+    #[test]
+    fn of_a_finished_job_less_is_kept() {
+        let mut finished = job("a", "orders");
+        assert!(KeptJob::keep(finished.clone()).uses.is_some());
+        finished.status = serde_json::from_value(
+            serde_json::json!({"conditions": [{"type": "Complete", "status": "True"}]}),
+        )
+        .unwrap();
+        assert!(KeptJob::keep(finished).uses.is_none());
     }
 }

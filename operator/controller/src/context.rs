@@ -7,14 +7,13 @@ use std::{
 };
 
 use dbbackup_api::{DatabaseSnapshot, NAME_LABEL, SNAPSHOT_LABEL};
-use dbbackup_core::admit::Caps;
+use dbbackup_core::{admit::Caps, observed::ObservedPod};
 use jiff::SignedDuration;
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Client, core::DeserializeGuard};
 
 use crate::{
     by_label::Caches,
-    cache::{Cache, CacheWriter, cache},
+    cache::{Cache, CacheWriter, KeptJob, KeptSnapshot, cache},
     clock::Clock,
     gate::Gate,
     metrics::Metrics,
@@ -42,12 +41,10 @@ pub(crate) struct Context {
     pub(crate) gate: Gate,
     /// What needs no live look.
     pub(crate) own: Own,
-    /// Cache of the Jobs that carry our label, without their specs.
-    pub(crate) jobs: Cache<Job>,
-    /// Cache of the pods that carry our label, without their specs.
-    pub(crate) pods: Cache<Pod>,
+    /// Caches of the Jobs that carry our label, and of their pods.
+    pub(crate) runs: Caches,
     /// Cache of the snapshots that carry our label.
-    pub(crate) snapshots: Cache<WatchedSnapshot>,
+    pub(crate) snapshots: Cache<KeptSnapshot>,
     /// Caches of the Jobs that remove data, and of their pods.
     pub(crate) removals: Caches,
     /// Consecutive failed passes by UID: kube has no backoff of its own per object.
@@ -56,11 +53,11 @@ pub(crate) struct Context {
 
 /// The writing ends of the caches, for the watches.
 pub(crate) struct CacheWriters {
-    pub(crate) jobs: CacheWriter<Job>,
-    pub(crate) pods: CacheWriter<Pod>,
-    pub(crate) snapshots: CacheWriter<WatchedSnapshot>,
-    pub(crate) removal_jobs: CacheWriter<Job>,
-    pub(crate) removal_pods: CacheWriter<Pod>,
+    pub(crate) jobs: CacheWriter<KeptJob>,
+    pub(crate) pods: CacheWriter<ObservedPod>,
+    pub(crate) snapshots: CacheWriter<KeptSnapshot>,
+    pub(crate) removal_jobs: CacheWriter<KeptJob>,
+    pub(crate) removal_pods: CacheWriter<ObservedPod>,
 }
 
 impl Context {
@@ -85,8 +82,7 @@ impl Context {
             min_interval,
             gate: Gate::new(caps),
             own: Own::default(),
-            jobs,
-            pods,
+            runs: Caches { jobs, pods },
             snapshots,
             removals: Caches { jobs: removal_jobs, pods: removal_pods },
             failures: Mutex::default(),

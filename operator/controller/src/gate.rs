@@ -16,11 +16,11 @@ use dbbackup_api::DatabaseBackup;
 use dbbackup_core::{
     admit::{Caps, Name, Queue, Uses, Verdict, Waiter},
     decide::{Decision, Heir, NewJob},
-    observed::{Held, JobState, RefusedCreate},
+    observed::{Held, RefusedCreate},
 };
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{batch::v1::Job, core::v1::PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
     Api, Client, ResourceExt,
     runtime::{
@@ -29,7 +29,10 @@ use kube::{
     },
 };
 
-use crate::reconcile::{Error, Watched};
+use crate::{
+    cache::{Cache, KeptJob, Told},
+    reconcile::{Error, Watched},
+};
 
 /// Modes of a claim never change, but it may be made anew under its name: who is about to start a run looks again after so long.
 const LEARNED: SignedDuration = SignedDuration::from_mins(1);
@@ -65,14 +68,14 @@ impl State {
         Uses::of(object, known.is_some_and(|(exclusive, _)| *exclusive))
     }
 
-    fn see(&mut self, of: Of, job: &Job, now: Timestamp) {
-        let name = name_of(job);
+    fn see(&mut self, of: Of, name: &Name, job: &KeptJob, now: Timestamp) {
         let unfinished = self.unfinished.entry(of).or_default();
-        if JobState::of(job) != JobState::Active {
-            unfinished.remove(&name);
-            self.queue.ended(&name, now);
-        } else if self.queue.runs(&name, Uses::of_job(job), now) {
-            unfinished.insert(name);
+        let Some(uses) = &job.uses else {
+            unfinished.remove(name);
+            return self.queue.ended(name, now);
+        };
+        if self.queue.runs(name, (**uses).clone(), now) {
+            unfinished.insert(name.clone());
         }
     }
 
@@ -96,20 +99,19 @@ impl Gate {
     }
 
     /// A watch of Jobs tells, and `all` knows it already. Time: that of one Job, and that of all after the watch began anew.
-    pub(crate) fn job(&self, of: Of, event: &watcher::Event<Job>, all: &Store<Job>, now: Timestamp) {
+    pub(crate) fn job(&self, of: Of, told: &Told<KeptJob>, all: &Cache<KeptJob>, now: Timestamp) {
         let mut state = self.lock();
-        match event {
-            watcher::Event::Init | watcher::Event::InitApply(_) => return,
-            watcher::Event::Apply(job) => state.see(of, job, now),
-            watcher::Event::Delete(job) => state.gone(of, &name_of(job), now),
-            watcher::Event::InitDone => {
-                let jobs = all.state();
-                let there: HashSet<Name> = jobs.iter().map(|job| name_of(job.as_ref())).collect();
-                for job in &jobs {
-                    state.see(of, job, now);
+        match told {
+            Told::There(name, job) => state.see(of, name, job, now),
+            Told::Gone(name) => state.gone(of, name, now),
+            Told::Listed => {
+                let jobs = all.all();
+                for (name, job) in &jobs {
+                    state.see(of, name, job, now);
                 }
+                let there: HashSet<&Name> = jobs.iter().map(|(name, _)| name).collect();
                 let known = state.unfinished.entry(of).or_default();
-                let gone: Vec<_> = known.difference(&there).cloned().collect();
+                let gone: Vec<_> = known.iter().filter(|name| !there.contains(name)).cloned().collect();
                 for job in gone {
                     state.gone(of, &job, now);
                 }

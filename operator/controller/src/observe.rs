@@ -6,12 +6,16 @@
 use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{DatabaseBackup, DatabaseSnapshot, NAME_LABEL};
-use dbbackup_core::observed::{Held, Observed, ObservedCatalogue, ObservedJob, ObservedProbe, RefusedCreate};
+use dbbackup_core::observed::{
+    Held, Observed, ObservedCatalogue, ObservedJob, ObservedPod, ObservedProbe, RefusedCreate,
+};
 use jiff::SignedDuration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
+    by_label::Caches,
+    cache::{Kept as _, KeptSnapshot},
     context::{Context, WatchedSnapshot},
     planner::Answer,
     reconcile::Error,
@@ -63,39 +67,34 @@ impl Seen {
 
     fn read(
         object: DatabaseBackup,
-        jobs: &[impl Borrow<Job>],
-        pods: &[impl Borrow<Pod>],
-        snapshots: &[impl Borrow<WatchedSnapshot>],
+        jobs: impl IntoIterator<Item = ObservedJob>,
+        pods: &[impl Borrow<ObservedPod>],
+        snapshots: Vec<Arc<DatabaseSnapshot>>,
         context: &Context,
     ) -> Self {
-        let (probes, jobs): (Vec<&Job>, Vec<&Job>) =
-            jobs.iter().map(Borrow::borrow).partition(|job: &&Job| ObservedProbe::is_one(job));
-        let (catalogues, jobs): (Vec<&Job>, Vec<&Job>) =
-            jobs.into_iter().partition(|job| ObservedCatalogue::is_one(job));
+        let (probes, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(ObservedProbe::is_one);
+        let (catalogues, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(ObservedCatalogue::is_one);
         Self {
             object,
-            jobs: jobs.into_iter().map(|job| ObservedJob::read(job, pods)).collect(),
-            probes: probes.into_iter().map(|job| ObservedProbe::read(job, pods)).collect(),
-            catalogues: catalogues.into_iter().map(|job| ObservedCatalogue::read(job, pods)).collect(),
+            jobs: jobs.into_iter().map(|job| job.with(pods)).collect(),
+            probes: probes.iter().map(|job| ObservedProbe::read(job, pods)).collect(),
+            catalogues: catalogues.iter().map(|job| ObservedCatalogue::read(job, pods)).collect(),
             min_interval: context.min_interval,
             held: vec![],
-            snapshots: readable(snapshots),
+            snapshots,
             refused_snapshots: vec![],
         }
     }
 }
 
-/// Those that can be read. To another one nothing can be said or done; that it has its name is found when it is in the way.
-fn readable(snapshots: &[impl Borrow<WatchedSnapshot>]) -> Vec<Arc<DatabaseSnapshot>> {
-    snapshots.iter().filter_map(|one| one.borrow().0.as_ref().ok()).cloned().map(Arc::new).collect()
-}
-
 /// From the caches.
 pub(crate) fn cached(object: &DatabaseBackup, context: &Context) -> Seen {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let (jobs, pods) = (context.jobs.of(&namespace, &name), context.pods.of(&namespace, &name));
+    let Caches { jobs, pods } = &context.runs;
+    let jobs = jobs.of(&namespace, &name).into_iter().map(|kept| kept.job.clone());
     let snapshots = context.snapshots.of(&namespace, &name);
-    Seen::read(object.clone(), &jobs, &pods, &snapshots, context)
+    let snapshots = snapshots.iter().filter_map(|kept| kept.0.clone()).collect();
+    Seen::read(object.clone(), jobs, &pods.of(&namespace, &name), snapshots, context)
 }
 
 /// From the API server, or none when the object is gone or another one has its name.
@@ -122,5 +121,7 @@ pub(crate) async fn live(object: &DatabaseBackup, context: &Context) -> Result<O
     };
     let snapshots: Api<WatchedSnapshot> = Api::namespaced(context.client.clone(), &namespace);
     let snapshots = snapshots.list(&selector).await.map_err(Error::on("list its snapshots"))?.items;
-    Ok(Some(Seen::read(fresh, &jobs, &pods, &snapshots, context)))
+    let snapshots = snapshots.into_iter().filter_map(|snapshot| KeptSnapshot::keep(snapshot).0).collect();
+    let pods: Vec<_> = pods.iter().map(ObservedPod::read).collect();
+    Ok(Some(Seen::read(fresh, jobs.iter().map(ObservedJob::read), &pods, snapshots, context)))
 }

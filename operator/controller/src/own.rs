@@ -143,10 +143,7 @@ mod tests {
         observed::{JobState, ObservedJob},
         planning::{Planning, PluginNews, Refused},
     };
-    use k8s_openapi::{
-        api::{batch::v1::Job, core::v1::Pod},
-        apimachinery::pkg::apis::meta::v1::Time,
-    };
+    use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
     use serde_json::json;
 
     use super::*;
@@ -163,7 +160,7 @@ mod tests {
 
     fn job(name: &str, state: JobState) -> ObservedJob {
         let job: Job = serde_json::from_value(json!({"metadata": {"name": name, "uid": name}})).unwrap();
-        ObservedJob { state, ..ObservedJob::read(&job, &[] as &[Pod]) }
+        ObservedJob { state, ..ObservedJob::read(&job) }
     }
 
     fn at() -> Timestamp {

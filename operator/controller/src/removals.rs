@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use dbbackup_api::{DATA_FINALIZER, DatabaseBackup, DatabaseRestore, DatabaseSnapshot, SNAPSHOT_LABEL};
-use dbbackup_core::removing::{Decision, Observed, Step, as_backup, decide, job_name, reader};
+use dbbackup_core::{
+    admit::Name,
+    removing::{Decision, Observed, Step, as_backup, decide, job_name, reader},
+};
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -25,13 +27,12 @@ use crate::{
 /// Runs passes over snapshots until `stop`.
 pub(crate) async fn run(
     snapshots: (Api<WatchedSnapshot>, watcher::Config),
-    jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
-    pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
+    others: impl Stream<Item = Name> + Send + 'static,
     context: Arc<Context>,
     until: by_label::Until,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    by_label::controller(snapshots, SNAPSHOT_LABEL, jobs, pods, until, |_, _| {})
+    by_label::controller(snapshots, others, until, |_, _| {})
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, context)
         .for_each(|outcome| async move { report::watched("watch of snapshots", outcome) })

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use dbbackup_api::{DatabaseBackup, DatabaseRestore, NAME_LABEL, RESTORE_LABEL};
 use dbbackup_core::{
+    admit::Name,
     names,
     observed::{ObservedJob, RefusedCreate},
     planning::{PlannedRestore, Refused},
     restoring::{Decision, Observed, Plan, Source, Sources, asked, decide, is_final, resolve},
 };
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     core::DeserializeGuard,
@@ -39,12 +39,11 @@ pub(crate) struct Restores {
 /// Runs passes over restores until `stop`.
 pub(crate) async fn run(
     restores: (Api<Watched>, watcher::Config),
-    jobs: impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static,
-    pods: impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static,
+    others: impl Stream<Item = Name> + Send + 'static,
     shared: Arc<Restores>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    by_label::controller(restores, RESTORE_LABEL, jobs, pods, by_label::at_once(), |_, _| {})
+    by_label::controller(restores, others, by_label::at_once(), |_, _| {})
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, shared)
         .for_each(|outcome| async move { report::watched("watch of restores", outcome) })

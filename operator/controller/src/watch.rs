@@ -9,12 +9,9 @@ use std::{
 };
 
 use anyhow::anyhow;
-use dbbackup_api::{NAME_LABEL, RESTORE_LABEL};
-use futures::{FutureExt, Stream, StreamExt, channel::mpsc, future::OptionFuture};
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::{Pod, PodSpec},
-};
+use dbbackup_api::RESTORE_LABEL;
+use dbbackup_core::{admit::Name, observed::ObservedPod};
+use futures::{FutureExt, Stream, StreamExt, channel::mpsc, future::OptionFuture, stream::select};
 use kube::{
     Api, Client, Resource,
     runtime::{controller::Config as ControllerConfig, watcher},
@@ -23,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     by_label::{self, Caches, Until},
-    cache::{Cache, CacheWriter, WATCH_SECONDS, cache},
+    cache::{Cache, CacheWriter, KeptJob, WATCH_SECONDS, cache},
     config::Config,
     context::{CacheWriters, Context},
     gate::Of,
@@ -58,19 +55,19 @@ pub(crate) async fn run(
     let namespace = config.watch_namespace.as_deref();
     let backups: Api<Watched> = api(&context.client, namespace);
     let jobs = gated(&context, Of::Backups, caches.jobs, namespace);
-    let pods = caches.pods.watch(api(&context.client, namespace), without_pod_spec);
-    let snapshots = caches.snapshots.watch(api(&context.client, namespace), |_| ());
+    let pods = caches.pods.watch(api(&context.client, namespace));
+    let snapshots = caches.snapshots.watch(api(&context.client, namespace));
+    let others = select(select(jobs, pods), snapshots);
     let (stop, leads) = (stop.boxed().shared(), Arc::new(Leads::new(Arc::clone(&context.metrics))));
     let (jobs_of_restores, restores) = restores(&context, namespace, stop.clone());
     let whole = whole(Arc::clone(&context), jobs_of_restores, Arc::clone(&leads)).boxed().shared();
     let removals_caches = (caches.removal_jobs, caches.removal_pods);
     let removals = removals(&context, namespace, removals_caches, whole.clone(), stop.clone());
-    let controller = by_label::controller((backups, watching()), NAME_LABEL, jobs, pods, whole.clone(), {
+    let controller = by_label::controller((backups, watching()), others, whole.clone(), {
         let context = Arc::clone(&context);
         move |event, all| context.gate.object(event, all, context.clock.now())
     })
     .with_config(ControllerConfig::default().concurrency(config.concurrency))
-    .watches_stream(snapshots, |snapshot| by_label::named(&snapshot, NAME_LABEL))
     .graceful_shutdown_on(stop.clone());
     let (affected, changed_hands) = mpsc::unbounded();
     context.gate.follow(affected.clone());
@@ -141,7 +138,7 @@ fn restores<S>(
     context: &Arc<Context>,
     namespace: Option<&str>,
     stop: S,
-) -> (Cache<Job>, impl Future<Output = ()> + use<S>)
+) -> (Cache<KeptJob>, impl Future<Output = ()> + use<S>)
 where
     S: Future<Output = ()> + Send + Sync + 'static,
 {
@@ -149,8 +146,7 @@ where
     let client = &context.client;
     let passes = restores::run(
         (api(client, namespace), watching()),
-        gated(context, Of::Restores, job_writer, namespace),
-        pod_writer.watch(api(client, namespace), without_pod_spec),
+        select(gated(context, Of::Restores, job_writer, namespace), pod_writer.watch(api(client, namespace))),
         Arc::new(Restores { context: Arc::clone(context), caches: Caches { jobs: jobs.clone(), pods } }),
         stop,
     );
@@ -161,12 +157,12 @@ where
 fn gated(
     context: &Arc<Context>,
     of: Of,
-    jobs: CacheWriter<Job>,
+    jobs: CacheWriter<KeptJob>,
     namespace: Option<&str>,
-) -> impl Stream<Item = Result<Job, watcher::Error>> + use<> {
+) -> impl Stream<Item = Name> + use<> {
     let gated = Arc::clone(context);
-    jobs.watch_and_tell(api(&context.client, namespace), without_spec, move |event, all| {
-        gated.gate.job(of, event, all, gated.clock.now());
+    jobs.watch_and_tell(api(&context.client, namespace), move |told, all| {
+        gated.gate.job(of, told, all, gated.clock.now());
     })
 }
 
@@ -179,7 +175,7 @@ fn watching() -> watcher::Config {
 fn removals<S>(
     context: &Arc<Context>,
     namespace: Option<&str>,
-    (jobs, pods): (CacheWriter<Job>, CacheWriter<Pod>),
+    (jobs, pods): (CacheWriter<KeptJob>, CacheWriter<ObservedPod>),
     until: Until,
     stop: S,
 ) -> impl Future<Output = ()> + use<S>
@@ -189,33 +185,21 @@ where
     let client = &context.client;
     removals::run(
         (api(client, namespace), watching()),
-        gated(context, Of::Removals, jobs, namespace),
-        pods.watch(api(client, namespace), without_pod_spec),
+        select(gated(context, Of::Removals, jobs, namespace), pods.watch(api(client, namespace))),
         Arc::clone(context),
         until,
         stop,
     )
 }
 
-/// Nobody reads it.
-fn without_spec(job: &mut Job) {
-    job.spec = None;
-}
-
-/// Nobody reads more of it than where it runs.
-fn without_pod_spec(pod: &mut Pod) {
-    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
-    pod.spec = node_name.map(|node_name| PodSpec { node_name: Some(node_name), ..PodSpec::default() });
-}
-
 /// What passes go by was listed. Before that nobody could tell how many run, and caps would be broken after each restart. A list
 /// that fails is tried again and says so; this says what it holds up.
-async fn whole(context: Arc<Context>, restores: Cache<Job>, leads: Arc<Leads>) {
+async fn whole(context: Arc<Context>, restores: Cache<KeptJob>, leads: Arc<Leads>) {
     let mut lists = [
-        ("Jobs of backups", context.jobs.listed()),
+        ("Jobs of backups", context.runs.jobs.listed()),
         ("Jobs of removals", context.removals.jobs.listed()),
         ("Jobs of restores", restores.listed()),
-        ("pods", context.pods.listed()),
+        ("pods", context.runs.pods.listed()),
         ("DatabaseSnapshots", context.snapshots.listed()),
     ];
     for (what, list) in &mut lists {

@@ -6,28 +6,22 @@ mod catalogue;
 mod errand;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod pod;
 mod probe;
 
 use std::{borrow::Borrow, sync::Arc};
 
 use dbbackup_api::{
     DatabaseBackup, DatabaseSnapshot, LOCATION_ANNOTATION, PLUGIN_ANNOTATION, PLUGIN_DIGEST_ANNOTATION,
-    SLOT_ANNOTATION, SNAPSHOT_LABEL, TOKEN_ANNOTATION, status::PluginIdentity,
+    PURPOSE_LABEL, SLOT_ANNOTATION, TOKEN_ANNOTATION, status::PluginIdentity,
 };
-use dbbackup_protocol::{
-    optional::Diagnosis,
-    pod::{ENV_WORK_ORDER, MOVER},
-    report::{ReportError, RunReport},
-};
+use dbbackup_protocol::pod::{ENV_WORK_ORDER, MOVER};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{
-    batch::v1::{Job, JobCondition},
-    core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
-};
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
 
 pub use catalogue::{CatalogueState, ObservedCatalogue};
 pub use errand::Errand;
-use errand::is_for;
+pub use pod::{ObservedPod, PodFate, Trouble};
 pub use probe::{ObservedProbe, ProbeState};
 
 use crate::planning::{Planning, PluginNews};
@@ -110,6 +104,8 @@ pub struct ObservedJob {
     pub pods: Vec<PodFate>,
     /// Where it writes to, from its annotation.
     pub location: Option<String>,
+    /// From its label: none of one that makes a backup.
+    pub purpose: Option<String>,
     /// The work order as its mover reads it. None from a cache, which keeps no specs.
     pub order: Option<String>,
 }
@@ -133,59 +129,14 @@ pub enum JobState {
     },
 }
 
-/// A pod of a Job, as far as it matters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PodFate {
-    /// Its name.
-    pub name: String,
-    /// Where it runs.
-    pub node: Option<String>,
-    /// Creation of the pod.
-    pub created_at: Timestamp,
-    /// Not all of its containers have been started yet.
-    pub pending: bool,
-    /// The mover's termination message; none while it has not ended.
-    pub report: Option<Result<RunReport, ReportError>>,
-    /// What the plugin says of a report of failure. Who observes asks, see [`crate::diagnosis`].
-    pub diagnosis: Option<Diagnosis>,
-    /// What Kubernetes says is wrong with it.
-    pub trouble: Option<Trouble>,
-    /// By when it should have ended, if it is being deleted: its report goes with it, perhaps before the Job's verdict
-    /// comes.
-    pub deleting_since: Option<Timestamp>,
-}
-
-/// What Kubernetes says is wrong with a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// Stable word.
-    pub reason: &'static str,
-    /// Cause and remedy.
-    pub message: String,
-}
-
-impl Trouble {
-    /// A container that cannot start keeps its pod pending: Kubernetes neither fails nor repeats it.
-    pub fn keeps_pod_pending(&self) -> bool {
-        matches!(self.reason, "ImagePullFailed" | "ContainerNotStarted")
-    }
-}
-
 impl ObservedJob {
-    /// Reads a Job and its pods. Pods of other Jobs are ignored.
-    pub fn read(job: &Job, pods: &[impl Borrow<Pod>]) -> Self {
+    /// Reads a Job; its pods come by [`ObservedJob::with`].
+    pub fn read(job: &Job) -> Self {
         let metadata = &job.metadata;
         let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
-        let uid = metadata.uid.clone().unwrap_or_default();
-        let mut fates: Vec<_> = pods
-            .iter()
-            .map(Borrow::borrow)
-            .filter(|pod: &&Pod| controller_uid(&pod.metadata) == Some(&uid))
-            .map(PodFate::read)
-            .collect();
-        fates.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
         Self {
             name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
             owner: controller_uid(metadata).cloned(),
             slot: annotation(SLOT_ANNOTATION).and_then(|text| text.parse().ok()),
             token: annotation(TOKEN_ANNOTATION),
@@ -194,11 +145,23 @@ impl ObservedJob {
             started_at: job.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             state: JobState::of(job),
             deletes_since: metadata.deletion_timestamp.as_ref().map(|time| time.0),
-            pods: fates,
+            pods: vec![],
             location: annotation(LOCATION_ANNOTATION),
+            purpose: metadata.labels.as_ref().and_then(|labels| labels.get(PURPOSE_LABEL)).cloned(),
             order: order(job),
-            uid,
         }
+    }
+
+    /// The same with its pods, of these. Those of other Jobs are ignored.
+    #[must_use]
+    pub fn with(self, pods: &[impl Borrow<ObservedPod>]) -> Self {
+        let mut fates: Vec<_> = self.own(pods).map(PodFate::read).collect();
+        fates.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+        Self { pods: fates, ..self }
+    }
+
+    fn own<'a>(&self, pods: &'a [impl Borrow<ObservedPod>]) -> impl Iterator<Item = &'a ObservedPod> {
+        pods.iter().map(Borrow::borrow).filter(|pod| pod.owner.as_ref() == Some(&self.uid))
     }
 
     /// Not finished, whatever else.
@@ -256,118 +219,6 @@ impl JobState {
                 Self::Complete(completion.unwrap_or_else(|| at(complete)))
             }
             None => Self::Active,
-        }
-    }
-}
-
-impl PodFate {
-    fn read(pod: &Pod) -> Self {
-        Self {
-            name: pod.metadata.name.clone().unwrap_or_default(),
-            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            created_at: pod.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            pending: pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending"),
-            report: mover_end(pod).map(|ended| {
-                let report = RunReport::parse(ended.message.as_deref().unwrap_or_default());
-                // A success that the exit code contradicts is none.
-                report.and_then(|report| match report.reason {
-                    None if ended.exit_code != 0 => {
-                        Err(ReportError::Inconsistent("success, but the mover failed"))
-                    }
-                    None if report.removed.is_some() != is_removal(pod) => {
-                        Err(ReportError::Inconsistent("a removal's success, or none, from the wrong pod"))
-                    }
-                    _ => Ok(report),
-                })
-            }),
-            diagnosis: None,
-            trouble: trouble(pod),
-            deleting_since: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
-        }
-    }
-}
-
-/// Whether it was told to remove a backup.
-fn is_removal(pod: &Pod) -> bool {
-    pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(SNAPSHOT_LABEL))
-}
-
-/// How the mover ended, if it did.
-fn mover_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
-    let containers = pod.status.as_ref()?.container_statuses.as_deref().unwrap_or_default();
-    let mover = containers.iter().find(|container| container.name == MOVER)?;
-    mover.state.as_ref()?.terminated.as_ref()
-}
-
-fn trouble(pod: &Pod) -> Option<Trouble> {
-    let status = pod.status.as_ref()?;
-    if status.reason.as_deref() == Some("Evicted") {
-        let message = status.message.as_deref().unwrap_or("the node ran out of a resource");
-        return Some(Trouble { reason: "Evicted", message: format!("the pod was evicted: {message}") });
-    }
-    let init = status.init_container_statuses.as_deref().unwrap_or_default();
-    let containers = status.container_statuses.as_deref().unwrap_or_default();
-    if let Some(found) = init.iter().chain(containers).find_map(container_trouble) {
-        return Some(found);
-    }
-    let conditions = status.conditions.as_deref().unwrap_or_default();
-    let unscheduled = conditions
-        .iter()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
-    let message = unscheduled.message.as_deref().unwrap_or("no node fits");
-    Some(Trouble { reason: "Unschedulable", message: format!("the pod cannot be placed: {message}") })
-}
-
-/// Its limit is no user's to set: it is the same in all pods of the operator.
-const MOVER_REMEDY: &str = "raise the operator's setting MOVER_MEMORY, which is for single dumps of more than some 180 GB: a mover \
-                            needs 2/1000 of what it stores in one object";
-const CLIENT_REMEDY: &str = "raise spec.podTemplate.resources.limits.memory";
-
-fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
-    let state = container.state.as_ref()?;
-    let name = &container.name;
-    if let Some(ended) = &state.terminated {
-        return (ended.reason.as_deref() == Some("OOMKilled")).then(|| Trouble {
-            reason: "OutOfMemory",
-            message: format!(
-                "container {name} was killed because it reached its memory limit: {}",
-                if name == MOVER { MOVER_REMEDY } else { CLIENT_REMEDY }
-            ),
-        });
-    }
-    let waiting = state.waiting.as_ref()?;
-    let why = waiting.message.as_deref().unwrap_or("no details given");
-    match waiting.reason.as_deref()? {
-        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"
-        | "ImageInspectError" => Some(Trouble {
-            reason: "ImagePullFailed",
-            message: format!("the image {} of container {name} cannot be pulled: {why}", container.image),
-        }),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Trouble {
-            reason: "ContainerNotStarted",
-            message: format!("container {name} cannot be started: {why}"),
-        }),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_out_of_memory_is_told_which_limit_is_its_own() {
-        for (name, words) in
-            [("client", "limit: raise spec.podTemplate.resources.limits.memory"), (MOVER, "MOVER_MEMORY")]
-        {
-            let status = serde_json::json!({"containerStatuses": [{
-                "name": name, "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
-                "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
-            }]});
-            let pod = Pod { status: Some(serde_json::from_value(status).unwrap()), ..Pod::default() };
-            let Trouble { reason, message } = trouble(&pod).unwrap();
-            assert_eq!(reason, "OutOfMemory");
-            assert!(message.contains(words) && (name == MOVER) != message.contains("spec."), "{message}");
         }
     }
 }

@@ -134,6 +134,7 @@ fn job(slot: Timestamp) -> anyhow::Result<ObservedJob> {
         deletes_since: None,
         pods: vec![pod],
         location: None,
+        purpose: None,
         order: None,
     })
 }

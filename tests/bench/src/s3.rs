@@ -111,10 +111,12 @@ impl Server {
     fn start(program: &Path) -> anyhow::Result<Self> {
         let root = TempDir::new()?;
         fs::create_dir_all(root.path().join("buckets/bench"))?;
+        fs::create_dir_all(root.path().join("notes"))?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let process = Command::new(program)
-            .args(["--quiet", "--port", &format!("127.0.0.1:{port}"), "posix"])
-            .arg(root.path().join("buckets"))
+            .args(["--quiet", "--port", &format!("127.0.0.1:{port}"), "posix", "--sidecar"])
+            // What it notes of a thousand parts does not fit into a file's attributes.
+            .args([root.path().join("notes"), root.path().join("buckets")])
             .envs([("ROOT_ACCESS_KEY", KEY_ID), ("ROOT_SECRET_KEY", KEY)])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -16,6 +16,9 @@ use super::transform::MAX_CHUNK;
 
 /// For a request that sends little, its answer included: up to 16 MiB of a restore.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+/// For the request that makes an upload's chunks the object: a store may copy them all, and may not go on when its client hangs up.
+/// Amazon speaks of minutes.
+pub(crate) const COMPLETION_TIMEOUT: Duration = Duration::from_mins(30);
 /// The slowest way to a store that carries every dump: 8 Mbit/s for all that is in flight, in bytes a second.
 const SLOWEST: u64 = 1024 * 1024;
 /// So many chunks share it. Of those up to 32 MiB there are three, which [`REQUEST_TIMEOUT`] covers.
@@ -28,10 +31,12 @@ pub(crate) struct Pace {
     least: Duration,
     /// For all that is in flight.
     bytes_per_second: u64,
+    completion: Duration,
 }
 
 /// The usual one.
-pub(crate) const PACE: Pace = Pace { least: REQUEST_TIMEOUT, bytes_per_second: SLOWEST };
+pub(crate) const PACE: Pace =
+    Pace { least: REQUEST_TIMEOUT, bytes_per_second: SLOWEST, completion: COMPLETION_TIMEOUT };
 
 impl Pace {
     /// What a request with a body of so many bytes may take.
@@ -78,16 +83,25 @@ impl HttpConnector for Pace {
         // A client has one limit for all of its requests.
         let connect = |limit| ReqwestConnector::default().connect(&options.clone().with_timeout(limit));
         let (small, large) = (connect(self.least)?, connect(self.time_for(MAX_CHUNK))?);
-        Ok(HttpClient::new(Paced { pace: *self, small, large }))
+        let completing = connect(self.completion)?;
+        Ok(HttpClient::new(Paced { pace: *self, small, large, completing }))
     }
 }
 
-/// A client for what sends little, and one for large chunks.
+/// A client for what sends little, one for large chunks, and one that ends uploads.
 #[derive(Debug)]
 struct Paced {
     pace: Pace,
     small: HttpClient,
     large: HttpClient,
+    completing: HttpClient,
+}
+
+/// `CompleteMultipartUpload` of S3, and of GCS, whose uploads speak the same language. Azure's request for it is not known for
+/// taking long.
+fn completes(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method() == "POST" && query.split('&').any(|pair| pair.starts_with("uploadId="))
 }
 
 impl HttpService for Paced {
@@ -95,6 +109,9 @@ impl HttpService for Paced {
         &'s self,
         request: HttpRequest,
     ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'a>> {
+        if completes(&request) {
+            return Box::pin(self.completing.execute(request));
+        }
         let bytes = request.body().content_length() as u64;
         let limit = self.pace.time_for(bytes);
         if limit <= self.pace.least {
@@ -184,10 +201,15 @@ mod tests {
     }
 
     async fn put(url: &str, bytes: usize) -> (Result<HttpResponse, HttpError>, Duration) {
-        let pace = Pace { least: Duration::from_millis(300), bytes_per_second: 4 << 20 };
+        send("PUT", url, bytes).await
+    }
+
+    async fn send(method: &str, url: &str, bytes: usize) -> (Result<HttpResponse, HttpError>, Duration) {
+        let completion = Duration::from_secs(2);
+        let pace = Pace { least: Duration::from_millis(300), bytes_per_second: 4 << 20, completion };
         let client = pace.connect(&ClientOptions::new().with_allow_http(true)).unwrap();
         let mut request = HttpRequest::new(HttpRequestBody::from(vec![7; bytes]));
-        *request.method_mut() = "PUT".parse().unwrap();
+        *request.method_mut() = method.parse().unwrap();
         *request.uri_mut() = url.parse().unwrap();
         let began = Instant::now();
         (client.execute(request).await, began.elapsed())
@@ -203,9 +225,26 @@ mod tests {
         assert!(large.unwrap().status().is_success());
     }
 
+    /// Else a store that copies chunks into one file would begin anew at each try.
+    #[tokio::test]
+    async fn the_end_of_an_upload_may_take_longer_than_another_request() {
+        let slow = server(Some(Duration::from_millis(900)));
+        for (query, in_time) in
+            [("?uploadId=7", true), ("?partNumber=1&uploadId=7", true), ("?uploads", false)]
+        {
+            let (answer, _) = send("POST", &format!("{slow}{query}"), 10).await;
+            assert_eq!(answer.is_ok(), in_time, "{query}");
+        }
+        let (aborted, _) = send("DELETE", &format!("{slow}?uploadId=7"), 10).await;
+        assert!(aborted.is_err());
+    }
+
     #[tokio::test]
     async fn a_store_that_never_answers_is_given_up() {
         let silent = server(None);
+        let (completed, after) = send("POST", &format!("{silent}?uploadId=7"), 10).await;
+        assert_eq!(completed.unwrap_err().kind(), HttpErrorKind::Timeout);
+        assert!(after >= Duration::from_secs(2) && after < Duration::from_secs(15), "{after:?}");
         let (small, after) = put(&silent, 10).await;
         assert_eq!(small.unwrap_err().kind(), HttpErrorKind::Timeout);
         assert!(after < Duration::from_secs(10), "{after:?}");

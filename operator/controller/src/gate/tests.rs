@@ -1,6 +1,7 @@
-use dbbackup_api::{CATALOGUE, PURPOSE_LABEL, RESTORE_LABEL};
+use dbbackup_api::{CATALOGUE, NAME_LABEL, PURPOSE_LABEL, RESTORE_LABEL};
 use dbbackup_protocol::work_order::Trigger;
 use futures::channel::mpsc;
+use k8s_openapi::api::batch::v1::Job;
 use kube::{
     client::Body,
     runtime::{
@@ -11,6 +12,7 @@ use kube::{
 use serde_json::json;
 
 use super::*;
+use crate::cache::tests::Watch;
 
 fn now() -> Timestamp {
     "2026-11-25T02:00:00Z".parse().unwrap()
@@ -37,7 +39,7 @@ fn server(most: usize) -> Caps {
 /// A gate, the watches that tell it, and whom it wakes.
 struct World {
     gate: Gate,
-    jobs: (Store<Job>, Writer<Job>),
+    jobs: Watch,
     objects: (Store<Watched>, Writer<Watched>),
     wakes: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
 }
@@ -46,12 +48,11 @@ impl World {
     fn new(caps: Caps) -> Self {
         let (gate, (wake, wakes)) = (Gate::new(caps), mpsc::unbounded());
         gate.follow(wake);
-        Self { gate, jobs: reflector::store(), objects: reflector::store(), wakes }
+        Self { gate, jobs: Watch::new(NAME_LABEL), objects: reflector::store(), wakes }
     }
 
     fn tell(&mut self, event: &Event<Job>) {
-        self.jobs.1.apply_watcher_event(event);
-        self.gate.job(Of::Backups, event, &self.jobs.0, now());
+        self.jobs.tell([event.clone()], |told, all| self.gate.job(Of::Backups, told, all, now()));
     }
 
     fn tell_of_object(&mut self, event: &Event<Watched>) {
@@ -62,7 +63,7 @@ impl World {
     fn job(&self, name: &str, finished: bool) -> Job {
         let condition = if finished { json!([{"type": "Complete", "status": "True"}]) } else { json!([]) };
         let mut job: Job = serde_json::from_value(
-            json!({"metadata": {"name": name, "namespace": "shop"}, "status": {"conditions": condition}}),
+            json!({"metadata": {"name": name, "namespace": "shop", "labels": {NAME_LABEL: "any"}}, "status": {"conditions": condition}}),
         )
         .unwrap();
         job.annotations_mut().extend(self.gate.uses(&object("any")).annotations());

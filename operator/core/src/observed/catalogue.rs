@@ -2,14 +2,12 @@
 
 use std::borrow::Borrow;
 
+use super::{Errand, JobState, ObservedJob, ObservedPod, Trouble};
 use dbbackup_api::CATALOGUE;
 use dbbackup_protocol::{
     catalogue::{CatalogueFailure, CatalogueReport},
     report::ReportError,
 };
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-
-use super::{Errand, JobState, Trouble, is_for, mover_end, trouble};
 
 /// A look into storage, as far as it matters.
 pub type ObservedCatalogue = Errand<CatalogueState>;
@@ -34,22 +32,21 @@ pub enum CatalogueState {
 
 impl ObservedCatalogue {
     /// Whether a Job is one.
-    pub fn is_one(job: &Job) -> bool {
-        is_for(job, CATALOGUE)
+    pub fn is_one(job: &ObservedJob) -> bool {
+        job.purpose.as_deref() == Some(CATALOGUE)
     }
 
     /// Reads the Job and the pods of a look into storage. Pods of other Jobs are ignored.
-    pub fn read(job: &Job, pods: &[impl Borrow<Pod>]) -> Self {
+    pub fn read(job: &ObservedJob, pods: &[impl Borrow<ObservedPod>]) -> Self {
         Self::of(job, pods, state)
     }
 }
 
-fn state(job: &Job, pod: Option<&Pod>) -> CatalogueState {
-    let trouble = pod.and_then(trouble);
-    let ended = pod.and_then(mover_end);
-    let report = ended
-        .map(|ended| (CatalogueReport::parse(ended.message.as_deref().unwrap_or_default()), ended.exit_code));
-    match (report, JobState::of(job)) {
+fn state(job: &JobState, pod: Option<&ObservedPod>) -> CatalogueState {
+    let trouble = pod.and_then(|pod| pod.trouble.clone());
+    let ended = pod.and_then(|pod| pod.ended.as_ref());
+    let report = ended.map(|ended| (CatalogueReport::parse(&ended.message), ended.exit_code));
+    match (report, job) {
         (Some((Ok(CatalogueReport { failure: Some(failure), .. }), _)), _) => {
             let CatalogueFailure { reason, message } = failure;
             CatalogueState::Failed { reason: format!("{reason:?}"), message, retryable: reason.retryable() }
@@ -90,13 +87,13 @@ mod tests {
             },
             "status": job_status
         });
-        let job: Job = serde_json::from_value(job).unwrap();
+        let job = ObservedJob::read(&serde_json::from_value(job).unwrap());
         assert!(ObservedCatalogue::is_one(&job) && !super::super::ObservedProbe::is_one(&job));
         let pod = |(message, code): (&str, i32), owner: Value| {
             let state = json!({"terminated": {"exitCode": code, "message": message}});
             let mover = json!({"name": "mover", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
             let pod = json!({"metadata": {"name": "p", "ownerReferences": owner}, "status": {"containerStatuses": [mover]}});
-            serde_json::from_value::<Pod>(pod).unwrap()
+            ObservedPod::read(&serde_json::from_value(pod).unwrap())
         };
         let foreign = pod((&CatalogueReport::nothing().to_termination_message(), 0), owner("another"));
         let pods: Vec<_> = ended.map(|ended| pod(ended, owner("job"))).into_iter().chain([foreign]).collect();

@@ -19,6 +19,7 @@ pub(crate) fn job(name: &str, owner: &str, at: Timestamp, state: JobState) -> Ob
         deletes_since: None,
         pods: vec![],
         location: None,
+        purpose: None,
         order: None,
     }
 }

@@ -2,15 +2,13 @@
 
 use std::borrow::Borrow;
 
+use super::{Errand, JobState, ObservedJob, ObservedPod, Trouble};
 use dbbackup_api::PROBE;
 use dbbackup_protocol::{
     optional::{Answer, Findings},
     probe::{ProbeFailure, ProbeReport},
     report::{Reason, ReportError},
 };
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
-
-use super::{Errand, JobState, Trouble, is_for, mover_end, trouble};
 
 /// A probe, as far as it matters.
 pub type ObservedProbe = Errand<ProbeState>;
@@ -37,21 +35,20 @@ pub enum ProbeState {
 
 impl ObservedProbe {
     /// Whether a Job is a probe.
-    pub fn is_one(job: &Job) -> bool {
-        is_for(job, PROBE)
+    pub fn is_one(job: &ObservedJob) -> bool {
+        job.purpose.as_deref() == Some(PROBE)
     }
 
     /// Reads the Job and the pods of a probe. Pods of other Jobs are ignored.
-    pub fn read(job: &Job, pods: &[impl Borrow<Pod>]) -> Self {
+    pub fn read(job: &ObservedJob, pods: &[impl Borrow<ObservedPod>]) -> Self {
         Self::of(job, pods, state)
     }
 }
 
-fn state(job: &Job, pod: Option<&Pod>) -> ProbeState {
-    let trouble = pod.and_then(trouble);
-    let report =
-        pod.and_then(mover_end).map(|ended| ProbeReport::parse(ended.message.as_deref().unwrap_or_default()));
-    match (report, JobState::of(job)) {
+fn state(job: &JobState, pod: Option<&ObservedPod>) -> ProbeState {
+    let trouble = pod.and_then(|pod| pod.trouble.clone());
+    let report = pod.and_then(|pod| pod.ended.as_ref()).map(|ended| ProbeReport::parse(&ended.message));
+    match (report, job) {
         (Some(Ok(ProbeReport { failure: None, answers, .. })), _) => ProbeState::Answered(answers),
         (Some(Ok(ProbeReport { failure: Some(failure), .. })), _) => failed(failure, trouble),
         (Some(Err(error)), _) => lost(trouble, &error.to_string()),
@@ -134,17 +131,15 @@ mod tests {
             },
             "status": job_status
         });
-        let job: Job = serde_json::from_value(job).unwrap();
+        let job = ObservedJob::read(&serde_json::from_value(job).unwrap());
         assert!(ObservedProbe::is_one(&job));
-        let pods: Vec<Pod> = pod_status
+        let pods: Vec<_> = pod_status
             .into_iter()
             .map(|status| {
                 let owner =
                     json!({"apiVersion": "v1", "kind": "Job", "name": "n", "uid": "job", "controller": true});
-                serde_json::from_value(
-                    json!({"metadata": {"name": "p", "ownerReferences": [owner]}, "status": status}),
-                )
-                .unwrap()
+                let pod = json!({"metadata": {"name": "p", "ownerReferences": [owner]}, "status": status});
+                ObservedPod::read(&serde_json::from_value(pod).unwrap())
             })
             .collect();
         ObservedProbe::read(&job, &pods)

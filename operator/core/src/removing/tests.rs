@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observed::{JobState, ObservedJob, RefusedCreate, fixture};
+use crate::observed::{JobState, ObservedJob, ObservedPod, RefusedCreate, fixture};
 
 const UID: &str = "0b8f7a1e-58a6-4c6e-9c1b-3f3f0d1f2a77";
 const JOB: &str = "orders-81b2386f-d";
@@ -160,7 +160,7 @@ fn a_removal_is_told_by_the_pod_of_a_removal() {
             }]}
         }))
         .unwrap();
-        let job = ObservedJob::read(&job, &[pod]);
+        let job = ObservedJob::read(&job).with(&[ObservedPod::read(&pod)]);
         assert_eq!(job.pods[0].report.as_ref().unwrap().is_ok(), believed, "{label}");
     }
 }

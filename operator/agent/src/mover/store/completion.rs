@@ -5,14 +5,17 @@ use std::time::Duration;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
 use tokio::time::{Instant, sleep};
 
-use crate::mover::{pace::REQUEST_TIMEOUT, place::Place};
+use crate::mover::{
+    pace::{COMPLETION_TIMEOUT, REQUEST_TIMEOUT},
+    place::Place,
+};
 
 /// How long to wait for an object that may be about to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// What one request may take. An error that comes sooner is final.
+    /// An error that comes sooner is final. What comes later may be a proxy's that has waited long enough.
     request: Duration,
-    /// What a store may take to make chunks an object. Amazon speaks of minutes.
+    /// What a store may take to make chunks an object.
     whole: Duration,
     /// Between two looks.
     pause: Duration,
@@ -20,10 +23,11 @@ pub(super) struct Waits {
 
 /// The usual ones.
 pub(super) const WAITS: Waits =
-    Waits { request: REQUEST_TIMEOUT, whole: Duration::from_mins(30), pause: Duration::from_secs(5) };
+    Waits { request: REQUEST_TIMEOUT, whole: COMPLETION_TIMEOUT, pause: Duration::from_secs(5) };
 
 /// Makes the uploaded chunks the object of so many bytes. An answer that was lost is no failure when the object is there, or
-/// comes: a store that copies thousands of chunks into one file takes longer than a request may, and calls the second request wrong.
+/// comes: a store that copies thousands of chunks into one file may take longer than whatever lies between, and calls the second
+/// request wrong.
 ///
 /// # Errors
 /// The store's answer to the request.

@@ -218,6 +218,7 @@ impl Cluster {
         self.changed();
         let job = ObservedJob {
             location: None,
+            purpose: None,
             order: Some(order(&name, slot.unwrap_or(self.now))),
             uid: format!("{name} {}", self.version),
             name,
