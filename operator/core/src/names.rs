@@ -208,4 +208,28 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn an_event_is_named_by_what_it_tells() {
+        let name = event_name("orders", UID, &["BackupFailed", "a"]);
+        let hash = name.strip_prefix(&format!("orders.{}", uid_hash8(UID))).unwrap();
+        assert!(hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+        let others = [
+            event_name("orders", UID, &["BackupFailed", "b"]),
+            event_name("orders", UID, &["BackupFaileda"]),
+            event_name("orders", "other", &["BackupFailed", "a"]),
+        ];
+        assert!(!others.contains(&name), "{others:?}");
+    }
+
+    #[test]
+    fn objects_are_spread_over_all_of_the_time_there_is() {
+        let limit = SignedDuration::from_mins(5);
+        let all: Vec<_> = (0..1000).map(|uid| spread(&uid.to_string(), limit)).collect();
+        assert!(all.iter().all(|one| !one.is_negative() && *one < limit));
+        let upper = all.iter().filter(|one| **one >= limit / 2).count();
+        assert!((400..600).contains(&upper), "{upper} of 1000 come in the second half");
+        assert_eq!(spread("a", limit), spread("a", limit));
+        assert_eq!(spread("a", SignedDuration::ZERO), SignedDuration::ZERO);
+    }
 }

@@ -2,6 +2,7 @@
 //! slowest stage; and the mover's memory.
 
 use std::{
+    cell::Cell,
     fs,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
@@ -105,6 +106,8 @@ struct Server {
     root: TempDir,
     endpoint: String,
     process: Child,
+    /// Each backup has a folder of its own: none finds its run done.
+    backups: Cell<u32>,
 }
 
 impl Server {
@@ -122,7 +125,8 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .context("where is versitygw? run make bench")?;
-        let server = Self { root, endpoint: format!("http://127.0.0.1:{port}"), process };
+        let server =
+            Self { root, endpoint: format!("http://127.0.0.1:{port}"), process, backups: Cell::new(0) };
         let began = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             ensure!(began.elapsed() < Duration::from_secs(20), "the S3 server does not start");
@@ -131,10 +135,14 @@ impl Server {
         Ok(server)
     }
 
+    fn folder(&self) -> String {
+        format!("own-{}", self.backups.get())
+    }
+
     fn storage(&self) -> (Storage, &'static [(&'static str, &'static str)]) {
         let s3 = S3 {
             bucket: "bench".into(),
-            path: "own".into(),
+            path: self.folder(),
             endpoint: Some(self.endpoint.clone()),
             region: None,
             force_path_style: true,
@@ -146,9 +154,11 @@ impl Server {
         (Storage::S3(s3), &[(pod::S3_ACCESS_KEY_ID, KEY_ID), (pod::S3_SECRET_ACCESS_KEY, KEY)])
     }
 
-    /// So that the next round does not find the run done.
+    /// Room for the next round.
     fn forget(&self) -> anyhow::Result<()> {
-        Ok(fs::remove_dir_all(self.root.path().join("buckets/bench/own"))?)
+        fs::remove_dir_all(self.root.path().join("buckets/bench").join(self.folder()))?;
+        self.backups.set(self.backups.get() + 1);
+        Ok(())
     }
 
     fn shell(&self, dump: &Path, script: &str) -> anyhow::Result<Duration> {
