@@ -13,3 +13,4 @@ mod settling;
 mod start;
 mod storage;
 mod table;
+mod told;

@@ -209,14 +209,8 @@ impl World {
     pub(super) fn settle(&mut self, now: &str) -> DatabaseBackupStatus {
         for _ in 0..8 {
             let decision = self.decide(now);
-            let rest = decision.create.is_empty()
-                && decision.probe.is_none()
-                && decision.catalogue.is_none()
-                && decision.delete.is_empty()
-                && decision.snapshots.is_empty()
-                && decision.marks.is_empty()
-                && decision.prune.is_empty()
-                && decision.status == self.object.status;
+            let rest =
+                decision.create.is_empty() && decision.only_starts() && decision.status == self.object.status;
             if rest {
                 assert!(decision.events.is_empty(), "events at rest: {:?}", decision.events);
                 return self.object.status.clone().unwrap();

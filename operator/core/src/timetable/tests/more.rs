@@ -218,3 +218,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_version_of_the_time_zones_is_one() {
+    let version = zone_version();
+    let (year, letter) = version.split_at_checked(4).unwrap();
+    assert!(year.parse::<u16>().is_ok_and(|year| year >= 2026), "{version}");
+    assert!(letter.len() == 1 && letter.bytes().all(|byte| byte.is_ascii_lowercase()), "{version}");
+}
