@@ -9,7 +9,7 @@ use dbbackup_core::{
 };
 use futures::{
     FutureExt as _, Stream, StreamExt as _, TryStreamExt as _,
-    future::{BoxFuture, Shared},
+    future::{BoxFuture, Shared, ready},
 };
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -22,6 +22,7 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
+use tracing::warn;
 
 use crate::{
     cache::{Cache, KeptJob},
@@ -37,7 +38,7 @@ pub(crate) struct Caches {
 impl Caches {
     /// The Job of an object as far as the caches know it.
     pub(crate) fn job(&self, namespace: &str, name: &str, object: &str) -> Option<ObservedJob> {
-        let kept = self.jobs.get((namespace, name), object)?;
+        let kept = self.jobs.get(namespace, name)?;
         let pods = self.pods.of(namespace, object);
         Some(kept.job.clone().with(&pods))
     }
@@ -85,10 +86,15 @@ where
 {
     let (store, writer) = reflector::store();
     let all = store.clone();
-    let events = watcher(objects.0, objects.1).modify(|object| {
-        // Of 10,000 objects they would take 300 MB, and nobody reads them.
-        object.meta_mut().managed_fields = None;
-    });
+    let events = watcher(objects.0, objects.1)
+        .default_backoff()
+        .modify(|object| {
+            // They take more than all the rest, and nobody reads them.
+            object.meta_mut().managed_fields = None;
+        })
+        .inspect_err(|error| warn!(kind = %K::kind(&()), error = %error, "watch"))
+        // kube would hold back what the other watches tell as well.
+        .filter(|event| ready(event.is_ok()));
     let events = held_back(events, until);
     let objects = events.reflect(writer).inspect_ok(move |event| told(event, &all)).applied_objects();
     let others = others.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));

@@ -1,4 +1,4 @@
-//! How long a request may take: by what it sends. A fixed time would be too short for the chunks of an enormous dump, whose
+//! How long a request may take: by what it sends, and the one that ends an upload for long. A fixed time would be too short for the chunks of an enormous dump, whose
 //! every try would end in the middle, or too long for all the others. And for how long to try.
 
 use std::{io, pin::Pin, time::Duration};
@@ -24,7 +24,7 @@ const SLOWEST: u64 = 1024 * 1024;
 /// So many chunks share it. Of those up to 32 MiB there are three, which [`REQUEST_TIMEOUT`] covers.
 const SHARED_BY: u64 = 2;
 
-/// What a request gets. A store that takes everything and never answers is given up after that: two minutes up to chunks of 60 MiB,
+/// What a request gets. A store that takes a chunk and never answers is given up after that: two minutes up to chunks of 60 MiB,
 /// 34 minutes at 1 GiB. One that takes nothing is given up by TCP after 30 s.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {

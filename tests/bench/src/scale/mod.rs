@@ -32,6 +32,8 @@ const MANY: usize = 10_000;
 const ROUNDS: usize = 4;
 /// Between two rounds: all Jobs of one are made by then.
 const ROUND: SignedDuration = SignedDuration::from_mins(2);
+/// Before the first one: what there is to say of new objects, and the probe of each, are done by then.
+const FIRST: Duration = Duration::from_mins(5);
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -143,7 +145,7 @@ async fn many(rig: &Rig, program: &Program<'_>) -> anyhow::Result<()> {
     namespace(&client, "many").await?;
     let arrivals = Arrivals::watch(&client, "many");
     let mut operator = program.start(rig, "many")?;
-    let first = next_minute(Duration::from_secs(150))?;
+    let first = next_minute(FIRST)?;
     let due: Vec<_> =
         (0..ROUNDS).map_while(|round| first.checked_add(ROUND * i32::try_from(round).ok()?).ok()).collect();
     post(&client, "many", backups(MANY, &due)?).await?;

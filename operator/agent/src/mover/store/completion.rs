@@ -3,27 +3,28 @@
 use std::time::Duration;
 
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::mover::{
-    pace::{COMPLETION_TIMEOUT, REQUEST_TIMEOUT},
-    place::Place,
-};
+use crate::mover::{pace::COMPLETION_TIMEOUT, place::Place};
 
 /// How long to wait for an object that may be about to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// An error that comes sooner is final. What comes later may be a proxy's that has waited long enough.
-    request: Duration,
-    /// What a store may take to make chunks an object.
+    /// How long an answer is simply awaited. An error that comes sooner is final, one that comes later may be a proxy's that has waited
+    /// long enough; and beside a request that takes longer somebody looks whether the object is there.
+    soon: Duration,
+    /// What a store may take to make chunks an object, whatever became of the request.
     whole: Duration,
     /// Between two looks.
     pause: Duration,
 }
 
 /// The usual ones.
-pub(super) const WAITS: Waits =
-    Waits { request: REQUEST_TIMEOUT, whole: COMPLETION_TIMEOUT, pause: Duration::from_secs(5) };
+pub(super) const WAITS: Waits = Waits {
+    soon: Duration::from_secs(30),
+    whole: COMPLETION_TIMEOUT.saturating_add(Duration::from_mins(5)),
+    pause: Duration::from_secs(5),
+};
 
 /// Makes the uploaded chunks the object of so many bytes. An answer that was lost is no failure when the object is there, or
 /// comes: a store that copies thousands of chunks into one file may take longer than whatever lies between, and calls the second
@@ -38,8 +39,18 @@ pub(super) async fn complete(
     waits: Waits,
 ) -> object_store::Result<()> {
     let began = Instant::now();
-    let Err(error) = upload.complete().await else { return Ok(()) };
-    let may_go_on = began.elapsed() >= waits.request;
+    let answer = {
+        let mut request = upload.complete();
+        loop {
+            match timeout(waits.soon, &mut request).await {
+                Ok(answer) => break answer,
+                Err(_) if objects.head(path).await.is_ok_and(|found| found.size == bytes) => return Ok(()),
+                Err(_) => {}
+            }
+        }
+    };
+    let Err(error) = answer else { return Ok(()) };
+    let may_go_on = began.elapsed() >= waits.soon;
     loop {
         match objects.head(path).await {
             Ok(found) if found.size == bytes => return Ok(()),
@@ -99,8 +110,10 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_still_putting_chunks_together_is_awaited() {
         let ms = Duration::from_millis;
-        for (request, answer, object, bytes, comes) in [
+        for (soon, answer, object, bytes, comes) in [
             (200, 100, Some(0), 5, true),
+            // The answer never comes.
+            (200, 60_000, Some(600), 5, true),
             (200, 300, Some(600), 5, true),
             // Not the object that was to come.
             (200, 300, Some(600), 6, false),
@@ -108,12 +121,14 @@ mod tests {
             // An error that comes soon is one.
             (60_000, 300, Some(600), 5, false),
         ] {
-            let waits = Waits { request: ms(request), whole: ms(3000), pause: ms(10) };
+            let waits = Waits { soon: ms(soon), whole: ms(3000), pause: ms(10) };
+            let began = Instant::now();
             let objects = Arc::new(InMemory::new());
             let mut upload =
                 Late { objects: Arc::clone(&objects), answer: ms(answer), object: object.map(ms) };
             let completed = complete(&*objects, &mut upload, (&Path::from(PATH), bytes), waits).await;
             assert_eq!(completed.is_ok(), comes, "{answer:?} {object:?} {bytes}");
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody looked meanwhile");
         }
     }
 }
