@@ -2,7 +2,7 @@
 
 use dbbackup_api::{
     condition::{READY, SERVER_PROBED},
-    status::{LastBackupStatus, RunResult},
+    status::{LastBackupStatus, RunRecord, RunResult},
 };
 use dbbackup_protocol::{
     contract::{Fact, Server},
@@ -10,6 +10,7 @@ use dbbackup_protocol::{
     report::Reason,
 };
 use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::fixture::*;
 use crate::{
@@ -336,4 +337,21 @@ fn an_attempt_that_failed_is_explained_while_the_next_one_runs() {
     world.jobs[0].pods.push(next);
     let status = world.settle("01:05");
     assert_eq!(status.recent_runs[0].reason.as_deref(), Some("ServerNotReady"));
+}
+
+#[test]
+fn only_a_backup_that_ended_after_the_probe_proves_it_wrong() {
+    for (ended, ready) in [("00:12", "False"), ("00:13", "False"), ("00:14", "True")] {
+        let mut world = asked();
+        world.answer(bad("PasswordRejected", true));
+        let mut status = world.settle("00:13");
+        let record = RunRecord {
+            completion_time: Some(Time(at(ended))),
+            ..RunRecord::new(Time(at("00:05")), RunResult::Succeeded)
+        };
+        status.recent_runs.push(record);
+        world.object.status = Some(status);
+        let status = world.decide("00:20").status.unwrap();
+        assert_eq!(condition(&status, READY).0, ready, "{ended}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use dbbackup_api::{
     condition::LAST_RUN_SUCCEEDED,
-    status::{LastBackupStatus, MAX_RECENT_RUNS, RunResult},
+    status::{LastBackupStatus, MAX_RECENT_RUNS, PluginIdentity, RunResult},
 };
 use dbbackup_protocol::report::{Reason, ReportError};
 
@@ -264,7 +264,36 @@ fn a_run_whose_client_can_never_start_ends_when_the_mover_gives_up() {
     let status = world.settle("01:16");
     assert_eq!(status.last_backup_status, Some(LastBackupStatus::Failed));
     assert_eq!(status.failure_reason.as_deref(), Some("ImagePullFailed: no such image"));
+    assert_eq!(status.recent_runs[0].completion_time.as_ref().map(|time| time.0), Some(at("01:16")));
     assert!(world.jobs.is_empty());
+}
+
+#[test]
+fn an_attempt_that_ran_out_of_memory_is_repeated_by_its_job() {
+    let mut world = started();
+    world.end(JobState::Active, Some(failure(Reason::DumpKilled, "SIGKILL")));
+    world.jobs[0].pods[0].trouble = Some(Trouble { reason: "OutOfMemory", message: "limit".into() });
+    let status = world.settle("01:16");
+    assert_eq!((status.last_backup_status, world.jobs.len()), (Some(LastBackupStatus::Running), 1));
+}
+
+#[test]
+fn a_record_says_when_its_run_began_and_ended_and_what_planned_it() {
+    for (state, report) in [(failed("01:45"), None), (complete("01:45"), Some(success()))] {
+        let mut world = started();
+        let plugin =
+            PluginIdentity { id: "postgres".into(), version: "1".into(), digest: "sha256:00".into() };
+        world.jobs[0].plugin = Some(plugin.clone());
+        world.jobs[0].started_at = Some(at("01:01"));
+        world.end(state, report);
+        // It never began, and that its Job has ended is known all the same.
+        world.jobs[0].pods[0].pending = true;
+        let status = world.settle("02:05");
+        let run = status.recent_runs.iter().find(|run| run.slot.0 == at("01:00")).unwrap();
+        let times = [&run.start_time, &run.completion_time].map(|time| time.as_ref().map(|time| time.0));
+        assert_eq!(times, [Some(at("01:01")), Some(at("01:45"))]);
+        assert_eq!(run.plugin, Some(plugin));
+    }
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use dbbackup_api::{
     condition::{LAST_RUN_SUCCEEDED, PLUGIN_RESOLVED, READY, SCHEDULED, SERVER_PROBED},
-    status::RunResult,
+    status::{MAX_RECENT_RUNS, RunRecord, RunResult},
 };
 use dbbackup_protocol::optional::Findings;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::fixture::*;
 use crate::{
@@ -29,6 +30,21 @@ fn a_slot_that_was_missed_is_not_the_last_run() {
     assert_eq!(status.recent_runs[0].result, RunResult::Missed);
     assert_eq!(status.last_run, ran.last_run);
     assert_eq!(condition(&status, LAST_RUN_SUCCEEDED), ("True".into(), "Succeeded".into()));
+}
+
+/// Without their Jobs nothing can tell of them any more.
+#[test]
+fn records_of_backups_that_never_had_a_snapshot_go_as_all_others_do() {
+    let mut world = World::new();
+    world.settle("01:00");
+    let old = (0..12).map(|minute| {
+        let slot = Time(at("00:11") - SignedDuration::from_mins(minute));
+        RunRecord { job: Some(format!("gone-{minute}")), ..RunRecord::new(slot, RunResult::Succeeded) }
+    });
+    world.object.status.as_mut().unwrap().recent_runs.extend(old);
+    let status = world.decide("01:01").status.unwrap();
+    assert_eq!(status.recent_runs.len(), MAX_RECENT_RUNS);
+    assert_eq!(status.recent_runs[0].result, RunResult::Running);
 }
 
 #[test]
