@@ -46,7 +46,10 @@ fn a_complete_job_without_a_report_is_no_success() {
 fn a_failed_job_is_a_failure_even_if_a_report_claims_success() {
     let mut world = started();
     world.end(failed("01:10"), Some(success()));
-    assert_eq!(world.settle("01:11").last_backup_status, Some(LastBackupStatus::Failed));
+    let status = world.settle("01:11");
+    assert_eq!(status.last_backup_status, Some(LastBackupStatus::Failed));
+    let reason = status.failure_reason.unwrap();
+    assert!(reason.starts_with("ReportLost: the Job failed (BackoffLimitExceeded: too many)"), "{reason}");
 }
 
 #[test]
