@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use crate::{
-    cache::{Cache, KeptJob},
+    cache::{Cache, KeptJob, Patience},
     reconcile::Error,
 };
 
@@ -87,7 +87,7 @@ where
     let (store, writer) = reflector::store();
     let all = store.clone();
     let events = watcher(objects.0, objects.1)
-        .default_backoff()
+        .backoff(Patience::default())
         .modify(|object| {
             // They take more than all the rest, and nobody reads them.
             object.meta_mut().managed_fields = None;

@@ -2,12 +2,13 @@
 //! says. A pass over one of 10,000 objects must not look through the Jobs of all of them.
 //!
 //! Of Jobs and pods no more is kept than is read, and snapshots without `managedFields`. The API's types take 2.5 KB for a Job or a pod
-//! whatever is in it, and the strings come on top; what is kept of a Job takes less than one.
+//! whatever is in it, and the strings come on top; what is kept of a Job takes one.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use dbbackup_api::{APP_LABEL, DatabaseSnapshot};
@@ -21,7 +22,8 @@ use kube::{
     Api, Resource, ResourceExt,
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, watcher},
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -32,6 +34,23 @@ use crate::context::WatchedSnapshot;
 
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 pub(crate) const WATCH_SECONDS: u32 = 200;
+
+/// kube's waits after errors, up to 30 s. It begins anew with the shortest after each good event, and a list that is refused over and
+/// over begins with one each time; so here only two minutes without an error count.
+#[derive(Default)]
+pub(crate) struct Patience(DefaultBackoff);
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {}
+}
 
 /// What is kept of an object.
 pub(crate) trait Kept: Send + Sync + 'static {
@@ -54,7 +73,7 @@ impl Kept for KeptJob {
     type Of = Job;
 
     fn keep(mut job: Job) -> Self {
-        // Nobody reads it.
+        // The work order in it is read live only.
         job.spec = None;
         let observed = ObservedJob::read(&job);
         let uses = observed.is_active().then(|| Box::new(Uses::of_job(&job)));
@@ -70,8 +89,7 @@ impl Kept for ObservedPod {
     }
 }
 
-/// A snapshot; none that cannot be read. To another one nothing can be said or done; that it has its name is found when it is in the
-/// way.
+/// A snapshot. None: it cannot be read, so nothing can be said of it or done to it; that it has its name is found when it is in the way.
 #[derive(Debug)]
 pub(crate) struct KeptSnapshot(pub(crate) Option<Arc<DatabaseSnapshot>>);
 
@@ -273,7 +291,7 @@ impl<T: Kept> CacheWriter<T> {
         let ((app, value), label) = (APP_LABEL, self.cache.label);
         let selector = format!("{app}={value},{label}");
         watcher(api, watcher::Config::default().labels(&selector).timeout(WATCH_SECONDS))
-            .default_backoff()
+            .backoff(Patience::default())
             .inspect_err(move |error| warn!(kind = %T::Of::kind(&()), label, error = %error, "watch"))
             .flat_map(move |event| iter(event.map(|event| self.take_in(event, &told)).unwrap_or_default()))
     }
@@ -402,16 +420,6 @@ pub(crate) mod tests {
             assert!(matches!(told, Told::Listed) && !*all.listed.borrow() && all.all().len() == 1);
         });
         listed.await;
-    }
-
-    #[test]
-    fn nobody_keeps_who_wrote_a_field() {
-        let managed = serde_json::json!([{"manager": "operator", "operation": "Apply"}]);
-        let snapshot = serde_json::json!({"metadata": {"name": "a", "managedFields": managed}, "spec": {
-            "backup": {"name": "orders", "uid": "u", "slot": "2026-11-24T02:00:00Z"},
-        }});
-        let kept = KeptSnapshot::keep(serde_json::from_value(snapshot).unwrap());
-        assert!(kept.0.is_none_or(|snapshot| snapshot.metadata.managed_fields.is_none()));
     }
 
     #[test]

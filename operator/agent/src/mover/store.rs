@@ -154,8 +154,15 @@ impl Store {
         path: &Path,
         bytes: u64,
     ) -> Result<(), Failure> {
-        let completed = completion::complete(&*self.objects, &mut **upload, (path, bytes), completion::WAITS);
-        completed.await.map_err(|error| self.place.failure("complete the upload", &error))
+        let completed = match &self.place {
+            // Of a file there is nothing that a look would tell better.
+            Place::Claim { .. } => upload.complete().await.map(drop),
+            bucket @ Place::Bucket { .. } => {
+                let what = (path, bytes, bucket);
+                completion::complete(&*self.objects, &mut **upload, what, completion::WAITS).await
+            }
+        };
+        completed.map_err(|error| self.place.failure("complete the upload", &error))
     }
 
     /// Creates a small object unless there is one.

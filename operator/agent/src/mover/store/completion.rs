@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dbbackup_protocol::report::Reason;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -10,55 +11,62 @@ use crate::mover::{pace::COMPLETION_TIMEOUT, place::Place};
 /// How long to wait for an object that may be about to come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// How long an answer is simply awaited. An error that comes sooner is final, one that comes later may be a proxy's that has waited
-    /// long enough; and beside a request that takes longer somebody looks whether the object is there.
+    /// How long an answer is simply awaited. An error that comes sooner is final, unless the object is there; one that comes later may
+    /// be a proxy's that has waited long enough. Beside a request that takes longer somebody looks, as often.
     soon: Duration,
     /// What a store may take to make chunks an object, whatever became of the request.
     whole: Duration,
-    /// Between two looks.
+    /// Between two looks after an error.
     pause: Duration,
 }
 
 /// The usual ones.
 pub(super) const WAITS: Waits = Waits {
-    soon: Duration::from_secs(30),
+    soon: Duration::from_secs(10),
     whole: COMPLETION_TIMEOUT.saturating_add(Duration::from_mins(5)),
     pause: Duration::from_secs(5),
 };
 
-/// Makes the uploaded chunks the object of so many bytes. An answer that was lost is no failure when the object is there, or
-/// comes: a store that copies thousands of chunks into one file may take longer than whatever lies between, and calls the second
-/// request wrong.
+/// Makes the chunks that were uploaded to a bucket the object of so many bytes. An answer that was lost is no failure when the object is
+/// there, or comes: a store that copies thousands of chunks into one file may take longer than whatever lies between, and calls the
+/// second request wrong.
 ///
 /// # Errors
 /// The store's answer to the request.
 pub(super) async fn complete(
     objects: &dyn ObjectStore,
     upload: &mut dyn MultipartUpload,
-    (path, bytes): (&Path, u64),
+    (path, bytes, place): (&Path, u64, &Place),
     waits: Waits,
 ) -> object_store::Result<()> {
     let began = Instant::now();
-    let answer = {
-        let mut request = upload.complete();
-        loop {
-            match timeout(waits.soon, &mut request).await {
-                Ok(answer) => break answer,
-                Err(_) if objects.head(path).await.is_ok_and(|found| found.size == bytes) => return Ok(()),
-                Err(_) => {}
-            }
+    let mut request = upload.complete();
+    let answer = tokio::select! {
+        answer = &mut request => answer,
+        () = comes(objects, path, bytes, waits.soon) => {
+            // It is about to be answered. Whoever hangs up on a store that is not quite done may harm what it does.
+            return timeout(waits.soon, &mut request).await.map_or(Ok(()), |_| Ok(()));
         }
     };
     let Err(error) = answer else { return Ok(()) };
-    let may_go_on = began.elapsed() >= waits.soon;
+    let late = began.elapsed() >= waits.soon;
+    let final_word = matches!(place.failure("", &error).reason, Reason::StorageDenied | Reason::StorageFull);
+    if late && !final_word {
+        let left = waits.whole.saturating_sub(began.elapsed());
+        return timeout(left, comes(objects, path, bytes, waits.pause)).await.map_err(|_| error);
+    }
+    match objects.head(path).await {
+        Ok(found) if found.size == bytes => Ok(()),
+        Ok(_) | Err(_) => Err(error),
+    }
+}
+
+/// Returns when the object is there, whole. A look that fails says nothing.
+async fn comes(objects: &dyn ObjectStore, path: &Path, bytes: u64, pause: Duration) {
     loop {
-        match objects.head(path).await {
-            Ok(found) if found.size == bytes => return Ok(()),
-            // The store is there, and has not got it yet.
-            Err(look) if may_go_on && Place::is_absent(&look) && began.elapsed() < waits.whole => {
-                sleep(waits.pause).await;
-            }
-            Ok(_) | Err(_) => return Err(error),
+        sleep(pause).await;
+        if objects.head(path).await.is_ok_and(|found| found.size == bytes) {
+            return;
         }
     }
 }
@@ -70,6 +78,7 @@ mod tests {
     use object_store::{Error, PutPayload, PutResult, UploadPart, memory::InMemory};
 
     use super::*;
+    use crate::mover::place::{Kind, Signer};
 
     const PATH: &str = "run/me/a";
 
@@ -78,6 +87,7 @@ mod tests {
     struct Late {
         objects: Arc<InMemory>,
         answer: Duration,
+        error: fn() -> Error,
         object: Option<Duration>,
     }
 
@@ -98,7 +108,7 @@ mod tests {
             }
             Box::pin(async {
                 sleep(self.answer).await;
-                Err(Error::Generic { store: "S3", source: "<Code>InternalError</Code>".into() })
+                Err((self.error)())
             })
         }
 
@@ -107,26 +117,42 @@ mod tests {
         }
     }
 
+    fn broken() -> Error {
+        Error::Generic { store: "S3", source: "<Code>InternalError</Code>".into() }
+    }
+
+    fn denied() -> Error {
+        Error::PermissionDenied { path: PATH.into(), source: "<Code>AccessDenied</Code>".into() }
+    }
+
     #[tokio::test]
     async fn a_store_that_is_still_putting_chunks_together_is_awaited() {
         let ms = Duration::from_millis;
-        for (soon, answer, object, bytes, comes) in [
-            (200, 100, Some(0), 5, true),
+        let place = Place::Bucket {
+            kind: Kind::S3,
+            bucket: "b".into(),
+            endpoint: "http://store.example".into(),
+            signer: Signer::Nobody,
+        };
+        for (soon, answer, error, object, bytes, comes) in [
+            (200, 100, broken as fn() -> Error, Some(0), 5, true),
             // The answer never comes.
-            (200, 60_000, Some(600), 5, true),
-            (200, 300, Some(600), 5, true),
+            (200, 60_000, broken, Some(600), 5, true),
+            (200, 300, broken, Some(600), 5, true),
             // Not the object that was to come.
-            (200, 300, Some(600), 6, false),
-            (200, 300, None, 5, false),
-            // An error that comes soon is one.
-            (60_000, 300, Some(600), 5, false),
+            (200, 300, broken, Some(600), 6, false),
+            (200, 300, broken, None, 5, false),
+            // An error that comes soon is one, and so is a clear word.
+            (60_000, 300, broken, Some(600), 5, false),
+            (200, 300, denied, Some(600), 5, false),
         ] {
             let waits = Waits { soon: ms(soon), whole: ms(3000), pause: ms(10) };
             let began = Instant::now();
             let objects = Arc::new(InMemory::new());
             let mut upload =
-                Late { objects: Arc::clone(&objects), answer: ms(answer), object: object.map(ms) };
-            let completed = complete(&*objects, &mut upload, (&Path::from(PATH), bytes), waits).await;
+                Late { objects: Arc::clone(&objects), answer: ms(answer), error, object: object.map(ms) };
+            let what = (&Path::from(PATH), bytes, &place);
+            let completed = complete(&*objects, &mut upload, what, waits).await;
             assert_eq!(completed.is_ok(), comes, "{answer:?} {object:?} {bytes}");
             assert!(began.elapsed() < Duration::from_secs(30), "nobody looked meanwhile");
         }
