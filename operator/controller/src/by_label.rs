@@ -25,7 +25,8 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use crate::{
-    cache::{Cache, KeptJob, Patience},
+    cache::{Cache, Patience},
+    kept::KeptJob,
     reconcile::Error,
 };
 

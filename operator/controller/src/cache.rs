@@ -1,23 +1,16 @@
 //! What the watches know: what is kept of each object, by its name and by the name of the object that it belongs to, which a label
 //! says. A pass over one of 10,000 objects must not look through the Jobs of all of them.
-//!
-//! Of Jobs and pods no more is kept than is read, and snapshots without `managedFields`. The API's types take 2.5 KB for a Job or a pod
-//! whatever is in it, and the strings come on top; what is kept of a Job takes one.
+//! What is kept of each is said in [`crate::kept`].
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use dbbackup_api::{APP_LABEL, DatabaseSnapshot};
-use dbbackup_core::{
-    admit::{Name, Uses},
-    observed::{ObservedJob, ObservedPod},
-};
+use dbbackup_api::APP_LABEL;
+use dbbackup_core::admit::Name;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream::iter};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Resource, ResourceExt,
     runtime::{
@@ -26,11 +19,10 @@ use kube::{
         watcher::{self, DefaultBackoff, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::context::WatchedSnapshot;
+use crate::kept::Kept;
 
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 pub(crate) const WATCH_SECONDS: u32 = 200;
@@ -50,57 +42,6 @@ impl Iterator for Patience {
 
 impl Backoff for Patience {
     fn reset(&mut self) {}
-}
-
-/// What is kept of an object.
-pub(crate) trait Kept: Send + Sync + 'static {
-    /// The object as it is watched.
-    type Of: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static;
-
-    /// Takes from it what is read.
-    fn keep(object: Self::Of) -> Self;
-}
-
-/// A Job, without its spec and its pods.
-#[derive(Debug)]
-pub(crate) struct KeptJob {
-    pub(crate) job: ObservedJob,
-    /// As long as it is not finished.
-    pub(crate) uses: Option<Box<Uses>>,
-}
-
-impl Kept for KeptJob {
-    type Of = Job;
-
-    fn keep(mut job: Job) -> Self {
-        // The work order in it is read live only.
-        job.spec = None;
-        let observed = ObservedJob::read(&job);
-        let uses = observed.is_active().then(|| Box::new(Uses::of_job(&job)));
-        Self { job: observed, uses }
-    }
-}
-
-impl Kept for ObservedPod {
-    type Of = Pod;
-
-    fn keep(pod: Pod) -> Self {
-        Self::read(&pod)
-    }
-}
-
-/// A snapshot. None: it cannot be read, so nothing can be said of it or done to it; that it has its name is found when it is in the way.
-#[derive(Debug)]
-pub(crate) struct KeptSnapshot(pub(crate) Option<Arc<DatabaseSnapshot>>);
-
-impl Kept for KeptSnapshot {
-    type Of = WatchedSnapshot;
-
-    fn keep(mut snapshot: WatchedSnapshot) -> Self {
-        // They take more than all the rest, and nobody reads them.
-        snapshot.meta_mut().managed_fields = None;
-        Self(snapshot.0.ok().map(Arc::new))
-    }
 }
 
 /// The reading end.
@@ -310,9 +251,11 @@ impl<T: Kept> CacheWriter<T> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use k8s_openapi::api::batch::v1::Job;
     use kube::runtime::watcher::Event;
 
     use super::*;
+    use crate::kept::KeptJob;
 
     /// A cache, and the watch that tells it.
     pub(crate) struct Watch {
@@ -420,16 +363,5 @@ pub(crate) mod tests {
             assert!(matches!(told, Told::Listed) && !*all.listed.borrow() && all.all().len() == 1);
         });
         listed.await;
-    }
-
-    #[test]
-    fn of_a_finished_job_less_is_kept() {
-        let mut finished = job("a", "orders");
-        assert!(KeptJob::keep(finished.clone()).uses.is_some());
-        finished.status = serde_json::from_value(
-            serde_json::json!({"conditions": [{"type": "Complete", "status": "True"}]}),
-        )
-        .unwrap();
-        assert!(KeptJob::keep(finished).uses.is_none());
     }
 }

@@ -13,9 +13,10 @@ use kube::{Client, core::DeserializeGuard};
 
 use crate::{
     by_label::Caches,
-    cache::{Cache, CacheWriter, KeptJob, KeptSnapshot, cache},
+    cache::{Cache, CacheWriter, cache},
     clock::Clock,
     gate::Gate,
+    kept::{KeptJob, KeptSnapshot},
     metrics::Metrics,
     own::Own,
     planner::Planner,

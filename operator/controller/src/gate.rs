@@ -30,7 +30,8 @@ use kube::{
 };
 
 use crate::{
-    cache::{Cache, KeptJob, Told},
+    cache::{Cache, Told},
+    kept::KeptJob,
     reconcile::{Error, Watched},
 };
 

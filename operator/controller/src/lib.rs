@@ -12,6 +12,7 @@ mod context;
 mod gate;
 mod http;
 mod install;
+mod kept;
 mod malformed;
 mod metrics;
 mod observe;

@@ -15,8 +15,8 @@ use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
     by_label::Caches,
-    cache::{Kept as _, KeptSnapshot},
     context::{Context, WatchedSnapshot},
+    kept::{Kept as _, KeptSnapshot},
     planner::Answer,
     reconcile::Error,
 };

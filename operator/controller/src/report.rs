@@ -104,7 +104,8 @@ pub(crate) async fn events<K: Resource<DynamicType = ()>>(object: &K, events: &[
     }
 }
 
-/// Logs what became of a watch. A pass that failed was logged with its object, and an object that is gone is no news.
+/// Logs what else goes wrong. A pass that failed was logged with its object, a watch that failed by itself, and an object that is gone is
+/// no news.
 pub(crate) fn watched<T>(what: &str, outcome: Result<T, ControllerError<Error, watcher::Error>>) {
     if let Err(error) = outcome
         && !matches!(error, ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_))

@@ -20,11 +20,12 @@ use tracing::{info, warn};
 
 use crate::{
     by_label::{self, Caches, Until},
-    cache::{Cache, CacheWriter, KeptJob, WATCH_SECONDS, cache},
+    cache::{Cache, CacheWriter, WATCH_SECONDS, cache},
     config::Config,
     context::{CacheWriters, Context},
     gate::Of,
     http::Readiness,
+    kept::KeptJob,
     metrics::Metrics,
     plugins::{self, Plugins},
     reconcile::{Watched, after_error, reconcile},
