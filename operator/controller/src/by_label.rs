@@ -24,11 +24,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use crate::{
-    cache::{Cache, Patience},
-    kept::KeptJob,
-    reconcile::Error,
-};
+use crate::{cache::Cache, kept::KeptJob, reconcile::Error};
 
 /// Their Jobs and pods.
 pub(crate) struct Caches {
@@ -88,7 +84,7 @@ where
     let (store, writer) = reflector::store();
     let all = store.clone();
     let events = watcher(objects.0, objects.1)
-        .backoff(Patience::default())
+        .default_backoff()
         .modify(|object| {
             // They take more than all the rest, and nobody reads them.
             object.meta_mut().managed_fields = None;

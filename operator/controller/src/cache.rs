@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use dbbackup_api::APP_LABEL;
@@ -15,8 +14,7 @@ use kube::{
     Api, Resource, ResourceExt,
     runtime::{
         WatchStreamExt as _,
-        utils::Backoff,
-        watcher::{self, DefaultBackoff, watcher},
+        watcher::{self, watcher},
     },
 };
 use tokio::sync::watch;
@@ -26,23 +24,6 @@ use crate::kept::Kept;
 
 /// Seconds after which a watch is renewed: load balancers drop idle connections silently after as little as 240 s.
 pub(crate) const WATCH_SECONDS: u32 = 200;
-
-/// kube's waits after errors, up to 30 s. It begins anew with the shortest after each good event, and a list that is refused over and
-/// over begins with one each time; so here only two minutes without an error count.
-#[derive(Default)]
-pub(crate) struct Patience(DefaultBackoff);
-
-impl Iterator for Patience {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next()
-    }
-}
-
-impl Backoff for Patience {
-    fn reset(&mut self) {}
-}
 
 /// The reading end.
 pub(crate) struct Cache<T> {
@@ -232,7 +213,7 @@ impl<T: Kept> CacheWriter<T> {
         let ((app, value), label) = (APP_LABEL, self.cache.label);
         let selector = format!("{app}={value},{label}");
         watcher(api, watcher::Config::default().labels(&selector).timeout(WATCH_SECONDS))
-            .backoff(Patience::default())
+            .default_backoff()
             .inspect_err(move |error| warn!(kind = %T::Of::kind(&()), label, error = %error, "watch"))
             .flat_map(move |event| iter(event.map(|event| self.take_in(event, &told)).unwrap_or_default()))
     }

@@ -24,7 +24,10 @@ fn a_complete_job_with_a_report_that_says_so_is_a_success() {
     let status = world.settle("01:11");
     assert_eq!(status.last_backup_status, Some(LastBackupStatus::Succeeded));
     assert_eq!(status.last_successful_backup.clone().unwrap().0, at("01:10"));
-    assert_eq!(status.last_run.clone().unwrap().bytes_stored, Some(100));
+    let run = status.last_run.clone().unwrap();
+    assert_eq!((run.parts, run.bytes_read, run.bytes_stored), (Some(2), Some(1000), Some(100)));
+    assert_eq!(run.manifest.as_deref(), Some("shop/orders/x/manifest.json"));
+    assert_eq!(run.manifest_sha256.as_deref(), Some("00"));
     assert!(status.active_backup_job.is_none() && status.failure_reason.is_none());
     assert_eq!(condition(&status, LAST_RUN_SUCCEEDED), ("True".into(), "Succeeded".into()));
 }
