@@ -167,9 +167,10 @@ impl<T: Kept> Cache<T> {
                 let new = std::mem::take(&mut state.listing);
                 let old = std::mem::replace(&mut state.all, new);
                 // Those too of which something went while the watch was broken.
-                let gone =
-                    old.belonging.into_keys().filter(|object| !state.all.belonging.contains_key(object));
-                let objects = gone.chain(state.all.belonging.keys().cloned()).collect();
+                let gone = old.belonging.keys().filter(|object| !state.all.belonging.contains_key(*object));
+                let objects = gone.chain(state.all.belonging.keys()).cloned().collect();
+                // Tens of thousands are freed after that, and no pass has to wait for it.
+                drop(state);
                 (Some(Told::Listed), objects)
             }
             watcher::Event::Apply(object) => {

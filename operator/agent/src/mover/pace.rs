@@ -1,5 +1,5 @@
-//! How long a request may take: by what it sends, and the one that ends an upload for long. A fixed time would be too short for the chunks of an enormous dump, whose
-//! every try would end in the middle, or too long for all the others. And for how long to try.
+//! How long a request may take: by what it sends, and the one that ends an upload for long. A fixed time would be too short for the
+//! chunks of an enormous dump, whose every try would end in the middle, or too long for all the others. And for how long to try.
 
 use std::{io, pin::Pin, time::Duration};
 

@@ -154,15 +154,18 @@ impl Store {
         path: &Path,
         bytes: u64,
     ) -> Result<(), Failure> {
-        let completed = match &self.place {
+        let place = &self.place;
+        match place {
             // Of a file there is nothing that a look would tell better.
-            Place::Claim { .. } => upload.complete().await.map(drop),
-            bucket @ Place::Bucket { .. } => {
-                let what = (path, bytes, bucket);
+            Place::Claim { .. } => {
+                let completed = upload.complete().await;
+                completed.map(drop).map_err(|error| place.failure(completion::COMPLETE, &error))
+            }
+            Place::Bucket { .. } => {
+                let what = (path, bytes, place);
                 completion::complete(&*self.objects, &mut **upload, what, completion::WAITS).await
             }
-        };
-        completed.map_err(|error| self.place.failure("complete the upload", &error))
+        }
     }
 
     /// Creates a small object unless there is one.

@@ -2,12 +2,13 @@
 
 use std::borrow::Borrow;
 
-use super::{Errand, JobState, ObservedJob, ObservedPod, Trouble};
 use dbbackup_api::CATALOGUE;
 use dbbackup_protocol::{
     catalogue::{CatalogueFailure, CatalogueReport},
     report::ReportError,
 };
+
+use super::{Errand, JobState, ObservedJob, ObservedPod, Trouble};
 
 /// A look into storage, as far as it matters.
 pub type ObservedCatalogue = Errand<CatalogueState>;

@@ -2,13 +2,14 @@
 
 use std::borrow::Borrow;
 
-use super::{Errand, JobState, ObservedJob, ObservedPod, Trouble};
 use dbbackup_api::PROBE;
 use dbbackup_protocol::{
     optional::{Answer, Findings},
     probe::{ProbeFailure, ProbeReport},
     report::{Reason, ReportError},
 };
+
+use super::{Errand, JobState, ObservedJob, ObservedPod, Trouble};
 
 /// A probe, as far as it matters.
 pub type ObservedProbe = Errand<ProbeState>;

@@ -6,7 +6,13 @@ use dbbackup_protocol::report::Reason;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::mover::{pace::COMPLETION_TIMEOUT, place::Place};
+use crate::{
+    failure::Failure,
+    mover::{pace::COMPLETION_TIMEOUT, place::Place},
+};
+
+/// What fails, in the words of its failure.
+pub(super) const COMPLETE: &str = "complete the upload";
 
 /// How long to wait for an object that may be about to come.
 #[derive(Clone, Copy, Debug)]
@@ -38,37 +44,42 @@ pub(super) async fn complete(
     upload: &mut dyn MultipartUpload,
     (path, bytes, place): (&Path, u64, &Place),
     waits: Waits,
-) -> object_store::Result<()> {
+) -> Result<(), Failure> {
     let began = Instant::now();
     let mut request = upload.complete();
     let answer = tokio::select! {
         answer = &mut request => answer,
         () = comes(objects, path, bytes, waits.soon) => {
             // It is about to be answered. Whoever hangs up on a store that is not quite done may harm what it does.
-            return timeout(waits.soon, &mut request).await.map_or(Ok(()), |_| Ok(()));
+            let _ = timeout(waits.soon, &mut request).await;
+            return Ok(());
         }
     };
     let Err(error) = answer else { return Ok(()) };
+    let failure = place.failure(COMPLETE, &error);
     let late = began.elapsed() >= waits.soon;
-    let final_word = matches!(place.failure("", &error).reason, Reason::StorageDenied | Reason::StorageFull);
-    if late && !final_word {
+    let there = if late && !matches!(failure.reason, Reason::StorageDenied | Reason::StorageFull) {
         let left = waits.whole.saturating_sub(began.elapsed());
-        return timeout(left, comes(objects, path, bytes, waits.pause)).await.map_err(|_| error);
-    }
-    match objects.head(path).await {
-        Ok(found) if found.size == bytes => Ok(()),
-        Ok(_) | Err(_) => Err(error),
-    }
+        timeout(left, comes(objects, path, bytes, waits.pause)).await.is_ok()
+    } else {
+        is_there(objects, path, bytes).await
+    };
+    if there { Ok(()) } else { Err(failure) }
 }
 
-/// Returns when the object is there, whole. A look that fails says nothing.
+/// Returns when the object is there.
 async fn comes(objects: &dyn ObjectStore, path: &Path, bytes: u64, pause: Duration) {
     loop {
         sleep(pause).await;
-        if objects.head(path).await.is_ok_and(|found| found.size == bytes) {
+        if is_there(objects, path, bytes).await {
             return;
         }
     }
+}
+
+/// Whole. A look that fails says nothing.
+async fn is_there(objects: &dyn ObjectStore, path: &Path, bytes: u64) -> bool {
+    objects.head(path).await.is_ok_and(|found| found.size == bytes)
 }
 
 #[cfg(test)]
